@@ -1,0 +1,156 @@
+"""The slow, obvious interpreter that everything else is checked against. Works on floats and on exact fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DomainError, ShapeError, UnknownSymbol
+from chainrule.expression.node import (
+    Add,
+    Apply,
+    Dimension,
+    Einsum,
+    Expr,
+    Identity,
+    Number,
+    Ones,
+    Symbol,
+    walk,
+)
+from chainrule.expression.op import numpy_code
+from chainrule.expression.shape import Shape, concrete, show_shape
+
+Values = Mapping[str, Any]
+
+
+def evaluate(e: Expr, values: Values, sizes: Mapping[str, int] | None = None) -> Any:
+    """Return the value of `e`, an array of its shape, in float64; exact if every value is an integer or a Fraction
+    held in an object array (`dtype=object`).
+
+    `values` maps symbols' names to arrays (others may be there too); `sizes` gives sizes that no symbol shows.
+    Raises: UnknownSymbol for a missing value, ShapeError for a wrong one, DomainError where exactness is lost.
+    """
+    return evaluate_all([e], values, sizes)[0]
+
+
+def evaluate_all(roots: list[Expr], values: Values, sizes: Mapping[str, int] | None = None) -> list[Any]:
+    """Return the values of several expressions, shared parts worked out once."""
+    arrays = {name: _as_array(value) for name, value in values.items()}
+    nodes = walk(*roots)
+    known = bind_sizes(nodes, arrays, sizes)
+    rational = any(a.dtype == object for a in arrays.values())
+    done: dict[Expr, Any] = {}
+    with np.errstate(all="ignore"):
+        for node in nodes:
+            done[node] = _value(node, [done[arg] for arg in node.args], arrays, known, rational)
+    return [done[root] for root in roots]
+
+
+def _as_array(value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    return array if array.dtype == object else array.astype(np.float64)
+
+
+def bind_sizes(nodes: list[Expr], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int] | None) -> dict[str, int]:
+    """Read every size off the arrays, checking that they agree."""
+    known = dict(sizes or {})
+    names = {node.name for node in nodes if isinstance(node, Symbol)}
+    for name, array in arrays.items():  # a size may be given by its name, where no array shows it
+        if name not in names and array.ndim == 0 and float(array).is_integer():
+            known.setdefault(name, int(array))
+    source: dict[str, str] = {}
+    for node in nodes:
+        if not isinstance(node, Symbol):
+            continue
+        if node.name not in arrays:
+            raise UnknownSymbol(f"no value for {node.name}", expected=f"an array of shape {show_shape(node.shape)}")
+        array = arrays[node.name]
+        if array.ndim != len(node.shape):
+            raise ShapeError(
+                f"{node.name} has the wrong number of axes", expected=show_shape(node.shape), found=str(array.shape)
+            )
+        for axis, (size, count) in enumerate(zip(node.shape, array.shape, strict=True)):
+            wanted = known.setdefault(size, count) if isinstance(size, str) else size
+            if wanted != count:
+                raise ShapeError(
+                    f"{node.name} has {count} entries on axis {axis}, but {size} is {wanted}"
+                    + (f" (from {source[str(size)]})" if str(size) in source else "")
+                )
+            source.setdefault(str(size), node.name)
+    return known
+
+
+def _value(e: Expr, args: list[Any], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], rational: bool) -> Any:
+    if isinstance(e, Symbol):
+        return arrays[e.name]
+    if isinstance(e, Number):
+        return _constant(e.value, rational)
+    if isinstance(e, Dimension):
+        return _constant(_extent((e.size,), sizes)[0], rational)
+    if isinstance(e, Ones):
+        return np.full(_extent(e.shape, sizes), _constant(1, rational))
+    if isinstance(e, Identity):
+        eye = np.eye(_extent(e.shape, sizes)[0])
+        return np.vectorize(lambda v: Fraction(int(v)), otypes=[object])(eye) if rational else eye
+    if isinstance(e, Einsum):
+        return _sum_of_products(e, args, sizes)
+    if isinstance(e, Add):
+        terms = [_constant(c, rational) * arg for c, arg in zip(e.coefficients, args, strict=True)]
+        return reduce(lambda a, b: a + b, terms, np.full(_extent(e.shape, sizes), _constant(0, rational)))
+    if isinstance(e, Apply):
+        return _applied(e, args, rational)
+    raise TypeError(e.kind)
+
+
+def _extent(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    for size in shape:
+        if isinstance(size, str) and size not in sizes:
+            raise UnknownSymbol(
+                f"the size {size} is not known", hint=f"pass an array that has an axis of this size, or {size}=… itself"
+            )
+    return concrete(shape, sizes)
+
+
+def _constant(value: Any, rational: bool) -> Any:
+    return Fraction(value) if rational else np.float64(value)
+
+
+def _applied(e: Apply, args: list[Any], rational: bool) -> Any:
+    if rational and not e.op.rational:
+        raise DomainError(f"{e.op.name} has no exact value on fractions", hint="pass floats")
+    result = numpy_code(e.op)(*args)
+    if not rational:
+        return result
+    return np.vectorize(Fraction, otypes=[object])(result) if np.ndim(result) else Fraction(result)
+
+
+def _sum_of_products(e: Einsum, args: list[Any], sizes: Mapping[str, int]) -> Any:
+    """Lay every factor out over all indices, multiply, and add up: what the definition says, nothing clever."""
+    letters = list(dict.fromkeys([*e.output, *(i for sub in e.subscripts for i in sub)]))
+    if any(a.dtype == object for a in map(np.asarray, args)) or len(letters) <= 4:
+        full = [_laid_out(np.asarray(a), sub, letters) for a, sub in zip(args, e.subscripts, strict=True)]
+        product = reduce(lambda a, b: a * b, full)
+        extent = tuple(_extent((e.sizes[i],), sizes)[0] for i in letters)
+        product = np.broadcast_to(product, extent)
+        summed = tuple(range(len(e.output), len(letters)))
+        return product.sum(axis=summed) if summed else product
+    operands = [item for a, sub in zip(args, e.subscripts, strict=True) for item in (a, list(sub))]
+    return np.einsum(*operands, list(e.output), optimize="greedy")
+
+
+def _laid_out(a: np.ndarray, sub: tuple[int, ...], letters: list[int]) -> np.ndarray:
+    """Return `a` as an array over all letters, with size 1 where it does not have the letter."""
+    while len(set(sub)) < len(sub):  # a repeated letter takes the diagonal
+        i = next(i for i in sub if sub.count(i) > 1)
+        first, second = [axis for axis, letter in enumerate(sub) if letter == i][:2]
+        a = np.moveaxis(np.diagonal(a, axis1=first, axis2=second), -1, 0)
+        sub = (i, *(letter for axis, letter in enumerate(sub) if axis not in (first, second)))
+    order = sorted(range(len(sub)), key=lambda axis: letters.index(sub[axis]))
+    shape = iter(a.shape[axis] for axis in order)
+    present = set(sub)
+    return a.transpose(order).reshape([next(shape) if i in present else 1 for i in letters])

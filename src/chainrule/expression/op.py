@@ -1,0 +1,161 @@
+"""What is known of an operation, in one record; and the catalogue of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from string import Template
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy
+
+if TYPE_CHECKING:
+    from chainrule.expression.node import Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """How an application is written, with `$z` for the argument named z. Empty: the name with its arguments."""
+
+    text: str = ""
+    latex: str = ""
+    binding: str = "call"  # which level of the precedence table the whole has: "call", "power", "product" …
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """How an application is computed, with `$z` for an argument and `$xp` for the array module; one line a backend.
+
+    `helper` is the source of a function that the line calls, where one line is not enough.
+    """
+
+    numpy: str
+    numba: str = ""
+    jax: str = ""
+    torch: str = ""
+    helper: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A gufunc signature: names of the core axes of each argument and of the result. Leading axes are batch axes."""
+
+    inputs: tuple[tuple[str, ...], ...]
+    output: tuple[str, ...]
+
+    @property
+    def is_elementwise(self) -> bool:
+        return not self.output and not any(self.inputs)
+
+
+def read_signature(text: str) -> Signature:
+    """Read `"(n),(n)->()"`."""
+    left, right = text.split("->")
+    groups = [group.strip("()") for group in left.replace("),(", ")|(").split("|")]
+    axes = [tuple(axis for axis in group.split(",") if axis) for group in groups]
+    return Signature(tuple(axes), tuple(axis for axis in right.strip("()").split(",") if axis))
+
+
+LocalJacobian = Callable[..., Any]  # (*arguments, y) -> one Expr per argument
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Op:
+    """One operation: everything known about it, in one place.
+
+    `spelling` is `"relu(z)"`. `derivative(*arguments, y)` gives one local Jacobian per argument, an expression of
+    shape batch + output core + that argument's core (element-wise: its diagonal, the shape of `z`); None where it is
+    zero. An operation of one argument may return the expression itself. `definition` says the same function in our own
+    language; None marks an axiom. `domain(*values)` gives numbers that must be positive for the value to exist, and
+    `kinks(*values)` numbers whose zeros are the points where the derivative is a convention. `fold` may return a
+    simpler equal expression at construction, or None.
+    """
+
+    spelling: str
+    signature: str
+    derivative: LocalJacobian
+    because: str
+    rule: str
+    code: Code
+    definition: Callable[..., Expr] | None = None
+    notation: Notation = Notation()
+    domain: Callable[..., Any] | None = None
+    kinks: Callable[..., Any] | None = None
+    fold: Callable[..., Expr | None] | None = None
+    aliases: tuple[str, ...] = ()
+    rational: bool = False  # exact on rationals
+    convention: str = ""  # the sentence that states what is assumed at the kinks
+    is_gate: bool = False  # takes the values 0 and 1 only, and its slope is zero
+    name: str = field(init=False)
+    parameters: tuple[str, ...] = field(init=False)
+    core: Signature = field(init=False)
+
+    def __post_init__(self) -> None:
+        name, _, rest = self.spelling.partition("(")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "parameters", tuple(p.strip() for p in rest.rstrip(")").split(",")))
+        object.__setattr__(self, "core", read_signature(self.signature))
+
+    def __call__(self, *arguments: Any) -> Expr:
+        """Apply the operation; leading axes broadcast as in NumPy."""
+        return caller(self, arguments)
+
+    def __repr__(self) -> str:
+        return self.spelling
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (operation, (self.name,))
+
+    @property
+    def is_elementwise(self) -> bool:
+        return self.core.is_elementwise
+
+    def local_jacobians(self, arguments: Sequence[Expr], y: Expr) -> tuple[Expr | None, ...]:
+        """Return the local Jacobian by each argument, None where it is zero."""
+        result = self.derivative(*arguments, y)
+        return result if isinstance(result, tuple) else (result,)
+
+
+@lru_cache(maxsize=None)
+def numpy_code(op: Op) -> Callable[..., Any]:
+    """Return the NumPy code of an operation as a function of its arguments."""
+    names = {p: f"a{k}" for k, p in enumerate(op.parameters)}
+    line = Template(op.code.numpy).substitute(names, xp="xp")
+    scope: dict[str, Any] = {"xp": numpy}
+    if op.code.helper is not None:
+        scope[op.code.helper.__name__] = op.code.helper
+    # the template is a line of our own catalogue and holds only the identifiers made above
+    return cast("Callable[..., Any]", eval(f"lambda {', '.join(names.values())}: {line}", scope))
+
+
+class Catalogue(dict[str, Op]):
+    """All operations by name and alias."""
+
+    def add(self, ops: Sequence[Op]) -> None:
+        """Enter operations; a name that is already taken is a mistake of ours."""
+        for op in ops:
+            for name in (op.name, *op.aliases):
+                if name in self:
+                    raise ValueError(f"two operations are called {name}")
+                self[name] = op
+
+    @property
+    def entries(self) -> list[Op]:
+        """Every operation once, in the order of the table."""
+        return list(dict.fromkeys(self.values()))
+
+
+CATALOGUE = Catalogue()
+
+
+def operation(name: str) -> Op:
+    """Return the operation of that name or alias."""
+    return CATALOGUE[name]
+
+
+def _not_ready(op: Op, arguments: Sequence[Any]) -> Expr:
+    raise RuntimeError("build.py is not imported")
+
+
+caller: Callable[[Op, Sequence[Any]], Expr] = _not_ready  # set by build.py: op.py must not know how things are built

@@ -1,0 +1,272 @@
+"""Products in canonical form: one flat list of factors, identities and ones eliminated, equal factors as powers.
+
+Products, sums and powers define each other, so these three modules import one another as modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import count
+
+import chainrule.expression.power as power
+import chainrule.expression.total as total
+from chainrule.errors import ShapeError
+from chainrule.expression.node import (
+    ONE,
+    Add,
+    Apply,
+    Dimension,
+    Einsum,
+    Expr,
+    Identity,
+    Number,
+    Ones,
+    Order,
+    Subscripts,
+    is_zero,
+    zeros,
+)
+from chainrule.expression.shape import Scalar, Size
+
+Factor = tuple[Expr, Subscripts]
+
+
+@dataclass(slots=True)
+class _Product:
+    """A product being put into canonical form: Π factors, times a number, with some indices known to be equal."""
+
+    output: Subscripts
+    coefficient: Scalar = 1
+    factors: list[Factor] = field(default_factory=list)
+    equal: list[tuple[int, int]] = field(default_factory=list)  # index pairs that an identity ties together
+    sizes: dict[int, Size] = field(default_factory=dict)
+    is_zero: bool = False
+
+
+def einsum(args: Sequence[Expr], subscripts: Sequence[Subscripts], output: Subscripts) -> Expr:
+    """Return Σ Π args over the indices that `output` lacks, in canonical form.
+
+    Indices are integers; an index in `output` that no factor has needs a factor `Ones` to give its size.
+    Raises: ShapeError if one index has two sizes.
+    """
+    product = _Product(tuple(output))
+    fresh = count(1 + max((i for sub in (*subscripts, output) for i in sub), default=0))
+    _settle(product, list(zip(args, subscripts, strict=True))[::-1], fresh)
+    if product.is_zero:
+        return zeros(_shape(args, subscripts, output))
+    if product.equal:
+        _tie(product)
+        _settle(product, _merge_powers(product), fresh)
+    _cover(product)
+    _settle(product, _merge_powers(product), fresh)
+    _expand(product)
+    return total.scale(product.coefficient, _assemble(product))
+
+
+def _settle(product: _Product, work: list[Factor], fresh: count[int]) -> None:
+    """Absorb factors until none is left that splits, vanishes or merges with another."""
+    _merge_whole(work)
+    while work and not product.is_zero:
+        _absorb(product, *work.pop(), work, fresh)
+        if not work:
+            work = _merge_powers(product)
+
+
+def _merge_whole(work: list[Factor]) -> None:
+    """(Xw)ᵢ (Xw)ᵢ = (Xw)ᵢ²: merge equal sums of products before they fall apart into factors."""
+    if len(work) < 2:
+        return
+    for factor in {f for f in work if isinstance(f[0], Einsum) and f[0].summed}:
+        times = work.count(factor)
+        if times > 1:
+            work[:] = [f for f in work if f != factor] + [(power.power_of(factor[0], times), factor[1])]
+
+
+def _shape(args: Sequence[Expr], subscripts: Sequence[Subscripts], output: Subscripts) -> tuple[Size, ...]:
+    sizes = {i: s for arg, sub in zip(args, subscripts, strict=True) for i, s in zip(sub, arg.shape, strict=True)}
+    return tuple(sizes[i] for i in output)
+
+
+def _absorb(product: _Product, e: Expr, sub: Subscripts, work: list[Factor], fresh: count[int]) -> None:
+    """Take one factor in; a factor that is itself a product gives its own factors (a product of products is one)."""
+    for i, size in zip(sub, e.shape, strict=True):
+        if product.sizes.setdefault(i, size) != size:
+            raise ShapeError(f"one index runs over two sizes, {product.sizes[i]} and {size}")
+    if isinstance(e, Number):
+        product.coefficient *= e.value
+        product.is_zero = e.value == 0
+    elif isinstance(e, Add):
+        _absorb_sum(product, e, sub, work)
+    elif isinstance(e, Einsum):
+        names = dict(zip(e.output, sub, strict=True))
+        for arg, inner in zip(reversed(e.args), reversed(e.subscripts), strict=True):
+            for i in inner:
+                if i not in names:
+                    names[i] = next(fresh)
+            work.append((arg, tuple(names[i] for i in inner)))
+    elif isinstance(e, Identity):
+        product.equal.append((sub[0], sub[1]))
+    elif not isinstance(e, Ones):
+        product.factors.append((e, sub))
+
+
+def _absorb_sum(product: _Product, e: Add, sub: Subscripts, work: list[Factor]) -> None:
+    """c·u gives its coefficient to the product; a longer sum stays a factor, without its content."""
+    if not e.args:
+        product.is_zero = True
+    elif len(e.args) == 1:
+        product.coefficient *= e.coefficients[0]
+        work.append((e.args[0], sub))
+    else:
+        c = total.content(e)
+        product.coefficient *= c
+        product.factors.append((total.scale(1 / Fraction(c), e) if c != 1 else e, sub))
+
+
+def _merge_powers(product: _Product) -> list[Factor]:
+    """x ⊙ x = x², xᵃ ⊙ xᵇ = xᵃ⁺ᵇ on equal indices. Returns the merged factors, to be absorbed again."""
+    if len(product.factors) < 2:
+        return []
+    groups: dict[Factor, list[Factor]] = {}
+    exponents: dict[Factor, Scalar] = {}
+    for e, sub in product.factors:
+        base, k = power.exponent_of(e)
+        groups.setdefault((base, sub), []).append((e, sub))
+        exponents[base, sub] = exponents.get((base, sub), 0) + k
+    if len(groups) == len(product.factors):
+        return []
+    product.factors = [group[0] for group in groups.values() if len(group) == 1]
+    return [(power.power_of(key[0], exponents[key]), key[1]) for key, group in groups.items() if len(group) > 1]
+
+
+def _tie(product: _Product) -> None:
+    """Eliminate identities: δᵢⱼ renames j to i. It stays only between two indices of the output."""
+    if not product.equal:
+        return
+    root: dict[int, int] = {}
+
+    def find(i: int) -> int:
+        while i in root:
+            i = root[i]
+        return i
+
+    place = {i: k for k, i in enumerate(product.output)}
+    for i, j in product.equal:
+        a, b = sorted((find(i), find(j)), key=lambda n: place.get(n, len(place)))
+        if a != b:
+            root[b] = a
+    product.factors = [(e, tuple(find(i) for i in sub)) for e, sub in product.factors]
+    product.equal = [(find(i), i) for i in product.output if find(i) != i]
+    product.sizes = {i: size for i, size in product.sizes.items() if i not in root or i in place}
+
+
+def _covered(product: _Product) -> set[int]:
+    return {i for _, sub in product.factors for i in sub} | {i for pair in product.equal for i in pair}
+
+
+def _cover(product: _Product) -> None:
+    """A summed index that no factor has is a sum of ones: its size."""
+    for i in product.sizes.keys() - _covered(product) - set(product.output):
+        size = product.sizes[i]
+        if isinstance(size, int):
+            product.coefficient *= size
+        else:
+            product.factors.append((Dimension(size), ()))
+
+
+def _expand(product: _Product) -> None:
+    """An index of the output that no factor has is expanded by ones; two that are tied keep their identity."""
+    covered = _covered(product)
+    for a, b in product.equal:
+        product.factors.append((Identity(product.sizes[a]), (a, b)))
+    bare = tuple(i for i in product.output if i not in covered)
+    if bare:
+        product.factors.append((Ones(tuple(product.sizes[i] for i in bare)), bare))
+
+
+def _assemble(product: _Product) -> Expr:
+    """Order the factors, number the indices by first use, and drop the wrapping where nothing is left to wrap."""
+    if not product.factors:
+        return ONE
+    factors = _ordered(product.factors, product.output)
+    if len(factors) == 1:
+        e, sub = factors[0]
+        if sub == product.output:
+            return e
+        if isinstance(e, Add) and sorted(sub) == sorted(product.output):
+            return _permuted_sum(e, sub, product.output)
+        if isinstance(e, Ones | Identity) and sorted(sub) == sorted(product.output):
+            return e if isinstance(e, Identity) else Ones(tuple(product.sizes[i] for i in product.output))
+    names: dict[int, int] = {}
+    for _, sub in factors:
+        for i in sub:
+            names.setdefault(i, len(names))
+    renamed = tuple(tuple(names[i] for i in sub) for _, sub in factors)
+    return Einsum(tuple(e for e, _ in factors), renamed, tuple(names[i] for i in product.output))
+
+
+def _permuted_sum(e: Add, sub: Subscripts, output: Subscripts) -> Expr:
+    """(A + B)ᵀ = Aᵀ + Bᵀ."""
+    terms = [(c, einsum([t], [sub], output)) for c, t in zip(e.coefficients, e.args, strict=True)]
+    return total.add_terms(terms, terms[0][1].shape)
+
+
+def _ordered(factors: list[Factor], output: Subscripts) -> list[Factor]:
+    """Sort factors by structure; equal factors by how they are connected, refined until the order is settled."""
+    if len({e for e, _ in factors}) == len(factors):
+        return sorted(factors, key=lambda f: f[0].order)
+    color: dict[int, int] = {i: k + 1 for k, i in enumerate(output)}
+    for _ in range(3):
+        marks: dict[int, list[tuple[Order, tuple[int, ...], int]]] = {}
+        for e, sub in factors:
+            seen = tuple(color.get(i, 0) for i in sub)
+            for place, i in enumerate(sub):
+                marks.setdefault(i, []).append((e.order, seen, place))
+        keys = {i: (color.get(i, 0), tuple(sorted(marks[i]))) for i in marks}
+        ranks = {key: n for n, key in enumerate(sorted(set(keys.values())))}
+        color = {i: 1 + ranks[key] for i, key in keys.items()}
+    return _connected_order(factors, color)
+
+
+def _connected_order(factors: list[Factor], color: dict[int, int]) -> list[Factor]:
+    """Take the smallest factor first, preferring indices already met: ties left are symmetric ones."""
+    met: dict[int, int] = {}
+    rest, result = list(factors), []
+    while rest:
+        best = min(rest, key=lambda f: (f[0].order, [color[i] for i in f[1]], [met.get(i, len(met)) for i in f[1]]))
+        rest.remove(best)
+        result.append(best)
+        for i in best[1]:
+            met.setdefault(i, len(met))
+    return result
+
+
+def expanded_axes(e: Expr) -> set[int]:
+    """Return the axes along which `e` is constant because a factor of ones expands it there."""
+    if isinstance(e, Ones):
+        return set(range(len(e.shape)))
+    if isinstance(e, Einsum):
+        ones = {i for arg, sub in zip(e.args, e.subscripts, strict=True) if isinstance(arg, Ones) for i in sub}
+        return {axis for axis, i in enumerate(e.output) if i in ones}
+    if isinstance(e, Add) and len(e.args) == 1:
+        return expanded_axes(e.args[0])
+    return set()
+
+
+def is_permutation(e: Expr) -> bool:
+    """True for a bare transpose: one factor whose axes are only reordered."""
+    return isinstance(e, Einsum) and len(e.args) == 1 and sorted(e.subscripts[0]) == sorted(e.output)
+
+
+def factors_of(e: Expr) -> list[Factor]:
+    """Return the factors of a product with their subscripts; anything else is its own single factor."""
+    if isinstance(e, Einsum):
+        return list(zip(e.args, e.subscripts, strict=True))
+    return [(e, tuple(range(len(e.shape))))]
+
+
+def is_power(e: Expr) -> bool:
+    """True for a constant power other than the first."""
+    return isinstance(e, Apply) and power.exponent_of(e)[1] != 1

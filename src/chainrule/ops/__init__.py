@@ -1,0 +1,12 @@
+"""The operations, one entry each, one file a family. Importing this package fills the catalogue."""
+
+from chainrule.expression.op import CATALOGUE
+from chainrule.ops.elementwise import ELEMENTWISE
+from chainrule.ops.linear import LINEAR
+from chainrule.ops.piecewise import PIECEWISE, kink_value
+from chainrule.ops.reduction import REDUCTIONS
+
+__all__ = ["CATALOGUE", "kink_value"]
+
+for family in (ELEMENTWISE, PIECEWISE, REDUCTIONS, LINEAR):
+    CATALOGUE.add(family)

@@ -1,0 +1,56 @@
+"""Functions of a whole axis. Source of the derivatives: Boyd and Vandenberghe, Convex Optimization, 3.1.5."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.expression.build import broadcast, contract, diagonal_matrix, divide, subtract, sum
+from chainrule.expression.node import Expr
+from chainrule.expression.op import Code, Notation, Op
+from chainrule.ops.elementwise import exp, log
+
+
+def stable_softmax(z: Any, xp: Any) -> Any:
+    """exp(z)/sum(exp(z)) along the last axis, shifted by the largest entry so that nothing overflows."""
+    e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+    return e / xp.sum(e, axis=-1, keepdims=True)
+
+
+def stable_logsumexp(z: Any, xp: Any) -> Any:
+    """log(sum(exp(z))) along the last axis, shifted by the largest entry so that nothing overflows."""
+    top = xp.max(z, axis=-1, keepdims=True)
+    return xp.squeeze(top, -1) + xp.log(xp.sum(xp.exp(z - top), axis=-1))
+
+
+def _over_last_axis(e: Expr) -> Expr:
+    return sum(exp(e), axis=-1, keepdims=True)
+
+
+def _softmax_jacobian(z: Expr, y: Expr) -> Expr:
+    """∂y/∂z = diag(y) − y yᵀ."""
+    return subtract(diagonal_matrix(y), contract("...i,...j->...ij", y, y))
+
+
+softmax = Op(
+    "softmax(z)",
+    "(n)->(n)",
+    definition=lambda z: divide(exp(z), broadcast(_over_last_axis(z), z.shape)),
+    derivative=_softmax_jacobian,
+    because="the parts of a softmax sum to 1, so raising one of them lowers all the others",
+    rule="softmax",
+    notation=Notation(latex=r"\operatorname{softmax}($z)"),
+    code=Code("stable_softmax($z, $xp)", torch="$xp.softmax($z, -1)", helper=stable_softmax),
+)
+
+logsumexp = Op(
+    "logsumexp(z)",
+    "(n)->()",
+    definition=lambda z: log(sum(exp(z), axis=-1)),
+    derivative=lambda z, y: softmax(z),
+    because="the gradient of log-sum-exp is the softmax",
+    rule="log-sum-exp",
+    notation=Notation(latex=r"\operatorname{logsumexp}($z)"),
+    code=Code("stable_logsumexp($z, $xp)", torch="$xp.logsumexp($z, -1)", helper=stable_logsumexp),
+)
+
+REDUCTIONS = (softmax, logsumexp)
