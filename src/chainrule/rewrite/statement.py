@@ -24,17 +24,19 @@ class Partial:
     """∂of/∂wrt, not yet worked out. Shape: of.shape + wrt.shape.
 
     `direct` holds every other intermediate variable fixed (a local Jacobian); otherwise all paths from
-    `wrt` to `of` count (the total derivative). `index` writes row i of it: ∂uᵢ/∂w.
+    `wrt` to `of` count (the total derivative). `index` writes row i of it, along the axis of that size: ∂uᵢ/∂w.
+    `entry` writes the diagonal entry of an element-wise function's Jacobian, ∂uᵢ/∂zᵢ, which has the shape of `wrt`.
     """
 
     of: Expr
     wrt: Symbol
     direct: bool = False
     index: Size | None = None
+    entry: bool = False
 
     @property
     def shape(self) -> Shape:
-        return self.of.shape + self.wrt.shape
+        return self.wrt.shape if self.entry else self.of.shape + self.wrt.shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,15 @@ class Indexed:
     """An expression written sample by sample along the axes of one size: row i where that axis is free, Σᵢ where it is
     summed. With `cases`, a gate [z > 0] becomes a case split inside the sum: {0⃗ᵀ if zᵢ ≤ 0; xᵢᵀ if zᵢ > 0}.
     With `samples`, the mask instead restricts the sum in words: Σ over i with zᵢ > 0.
+    With `inside`, number factors stay inside the sum and signs stay as they are: (1/N) Σᵢ −2(yᵢ − uᵢ) xᵢᵀ, not (2/N) Σᵢ ….
+    `size` None: there is no sample axis (a single neuron); only the case split is asked for.
     """
 
     e: Expr
-    size: Size
+    size: Size | None
     cases: bool = False
     samples: bool = False
+    inside: bool = False
 
 
 Written = Expr | Partial | WrittenProduct | WrittenSum | Indexed

@@ -1,0 +1,142 @@
+"""Expressions -> program. A value that is expanded by ones stays thin: it has only the axes along which it varies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chainrule.compile.products import Factors, as_sum, lower_product, split
+from chainrule.compile.program import Combine, Constant, Length, Load, Map, Program, Recorder
+from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Identity, Symbol, walk
+from chainrule.expression.power import constant_value
+from chainrule.expression.shape import Scalar
+from chainrule.expression.total import content, scale
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Where an expression's value is: the axes of the instruction are these axes of the expression, in order."""
+
+    number: int
+    axes: tuple[int, ...]
+
+
+def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None) -> Program:
+    """Return one program that computes all expressions together, each shared part once.
+
+    `arguments` may hold more symbols than occur, for their sizes.
+    """
+    symbols = ordered_symbols(*exprs) if arguments is None else tuple(arguments)
+    lowering = _Lowering(symbols, exprs)
+    for e in _innermost_first(exprs, lowering):
+        lowering.lower(e)
+    outputs = [lowering.full(lowering.values[e], e) for e in exprs]
+    shown = {size for symbol in symbols for size in symbol.shape}
+    given = sorted(size for size in sizes_of(exprs) if size not in shown)
+    return lowering.recorder.program(symbols, given, outputs)
+
+
+def ordered_symbols(*exprs: Expr) -> tuple[Symbol, ...]:
+    """Return the symbols of all expressions, matrices before vectors before scalars, then by name."""
+    found = {symbol for e in exprs for symbol in e.symbols.values()}
+    return tuple(sorted(found, key=lambda s: (-s.ndim, s.name)))
+
+
+def sizes_of(exprs: Sequence[Expr]) -> set[str]:
+    """Return the named sizes that occur anywhere."""
+    nodes = walk(*exprs)
+    named = {size for e in nodes for size in e.shape if isinstance(size, str)}
+    return named | {e.size for e in nodes if isinstance(e, Dimension)}
+
+
+def _innermost_first(exprs: Sequence[Expr], lowering: _Lowering) -> list[Expr]:
+    """Order by height, then by number of parts: a small product is at hand when a larger one could contain it."""
+    height: dict[Expr, int] = {}
+    stack = [(e, False) for e in exprs]
+    while stack:
+        e, ready = stack.pop()
+        if ready:
+            height[e] = 1 + max((height[part] for part in lowering.parts(e)), default=0)
+        elif e not in height:
+            stack.append((e, True))
+            stack.extend((part, False) for part in lowering.parts(e) if part not in height)
+    return sorted(height, key=lambda e: (height[e], len(e.args)))
+
+
+class _Lowering:
+    """The values of the expressions lowered so far, and the instructions that compute them."""
+
+    def __init__(self, symbols: tuple[Symbol, ...], exprs: Sequence[Expr]) -> None:
+        self.recorder = Recorder()
+        self.values: dict[Expr, Value] = {}
+        self.position = {symbol: k for k, symbol in enumerate(symbols)}
+        self.present = set(walk(*exprs))
+        self._parts: dict[Expr, tuple[Expr, ...]] = {}
+        self._factors: dict[Expr, Factors] = {}
+        self._sums: dict[Expr, Expr] = {}
+
+    # --- what is needed first
+    def parts(self, e: Expr) -> tuple[Expr, ...]:
+        """Return the expressions whose values this one is computed from."""
+        found = self._parts.get(e)
+        if found is None:
+            found = self._parts[e] = self._find_parts(e)
+        return found
+
+    def _find_parts(self, e: Expr) -> tuple[Expr, ...]:
+        if constant_value(e) is not None:
+            return ()
+        if isinstance(e, Einsum):
+            total = self.sum_of(e)
+            return self.factors(e).parts if total is e else (total,)
+        if isinstance(e, Add):
+            _, base = self.scaled(e)
+            if base is not e:
+                return self.parts(base) if self.is_scaled_product(base) else (base,)
+        return tuple(arg for arg in e.args if constant_value(arg) is None)
+
+    def factors(self, e: Einsum) -> Factors:
+        """Return the factors of a product, sorted by what is done with them."""
+        found = self._factors.get(e)
+        if found is None:
+            found = self._factors[e] = split(e)
+        return found
+
+    def sum_of(self, e: Einsum) -> Expr:
+        """Return the product multiplied out over a sum where that is cheaper, else the product."""
+        found = self._sums.get(e)
+        if found is None:
+            found = self._sums[e] = as_sum(e)
+        return found
+
+    def scaled(self, e: Add) -> tuple[Scalar, Expr]:
+        """Write a sum as c·u: u its only term, or a multiple of the sum that occurs elsewhere too."""
+        if len(e.args) == 1:
+            return e.coefficients[0], e.args[0]
+        c = content(e)
+        base = scale(1 / c if isinstance(c, float) else _inverse(c), e)
+        return (c, base) if c != 1 and base in self.present else (1, e)
+
+    def is_scaled_product(self, base: Expr) -> bool:
+        """True if a coefficient can go into the product itself, because nobody else asks for the product."""
+        return isinstance(base, Einsum) and base not in self.values and self.sum_of(base) is base
+
+    # --- lowering, one node at a time; its parts are done
+    def lower(self, e: Expr) -> None:
+        """Record the instructions of `e`."""
+        c = constant_value(e)
+        self.values[e] = Value(self.recorder.constant(c), ()) if c is not None else self._value(e)
+
+    def _value(self, e: Expr) -> Value:
+        every = tuple(range(e.ndim))
+        if isinstance(e, Symbol):
+            return Value(self.recorder.record(Load(self.position[e]), output=every, shape=e.shape), every)
+        if isinstance(e, Dimension):
+            return Value(self.recorder.record(Length(e.size)), ())
+        if isinstance(e, Identity):
+            one = self.recorder.constant(1)
+            return Value(self.recorder.record(Contract_(), (one,), ((),), (0, 0), e.shape), every)
+        if isinstance(e, Einsum):
+            total = self.sum_of(e)
+            return self._product(e, 1) if total is e else self.values[total]
+        return self._sum(e) if isinstance(e, Add) else self._application(e)

@@ -1,0 +1,241 @@
+"""A straight-line program: every instruction is a loop over indices, and every value is computed once.
+
+An instruction reads "for every index in `output`: combine the operands at their `subscripts`, summing over the
+indices that `output` lacks". Two cases need no further word: an index of the output that no operand has is an
+expansion, and an index that the output holds twice is a diagonal, zero elsewhere. Because the indices are in the data,
+a later pass can see which of them are independent rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chainrule.expression.node import Subscripts, Symbol
+from chainrule.expression.op import Op
+from chainrule.expression.shape import Scalar, Shape, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The argument at a position."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A size as a number."""
+
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A known number."""
+
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The product of one or two operands, summed over what the output lacks: also transposes, sums and diagonals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Divide:
+    """The quotient of two operands, entry by entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """A linear combination of the operands, entry by entry."""
+
+    coefficients: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """An operation: on entries, or on the trailing axes where its signature has core axes."""
+
+    op: Op
+
+
+Action = Load | Length | Constant | Contract | Divide | Combine | Map
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One step of a program. Operands are numbers of earlier instructions; indices are numbered by first use."""
+
+    action: Action
+    operands: tuple[int, ...]
+    subscripts: tuple[Subscripts, ...]
+    output: Subscripts
+    shape: Shape
+
+    @property
+    def summed(self) -> set[int]:
+        """The indices that are summed over."""
+        return {i for sub in self.subscripts for i in sub} - set(self.output)
+
+    @property
+    def is_view(self) -> bool:
+        """True if the result shares memory with its operand: a transpose, a diagonal read, an expansion."""
+        if not isinstance(self.action, Contract) or len(self.operands) != 1:
+            return False
+        return not self.summed and len(set(self.output)) == len(self.output)
+
+    @property
+    def is_transpose(self) -> bool:
+        """True if the axes of the one operand are reordered and nothing else happens."""
+        return self.is_view and len(set(self.subscripts[0])) == len(self.subscripts[0]) == len(self.output)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Instructions in an order in which they can run; `outputs` are numbers of instructions.
+
+    `arguments` are the symbols by position; `given` the sizes that no argument has, passed after the arguments.
+    """
+
+    arguments: tuple[Symbol, ...]
+    given: tuple[str, ...]
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[int, ...]
+
+    def place_of(self, size: str) -> tuple[int, int] | None:
+        """Return (argument, axis) of the first axis that has this size, or None if it is given."""
+        places = ((k, axis) for k, s in enumerate(self.arguments) for axis, n in enumerate(s.shape) if n == size)
+        return next(places, None)
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """The named sizes of the arguments, then the given ones."""
+        named = dict.fromkeys(n for s in self.arguments for n in s.shape if isinstance(n, str))
+        return (*named, *self.given)
+
+    @property
+    def products(self) -> list[Instruction]:
+        """The instructions that multiply two operands and sum: what costs most."""
+        return [i for i in self.instructions if isinstance(i.action, Contract) and len(i.operands) == 2 and i.summed]
+
+    def is_number(self, k: int) -> bool:
+        """True if instruction `k` depends on sizes and constants only and is one number: the same type as none."""
+        step = self.instructions[k]
+        if isinstance(step.action, Load) or step.shape:
+            return False
+        return all(self.is_number(operand) for operand in step.operands)
+
+
+def renumbered(subscripts: Sequence[Subscripts], output: Subscripts) -> tuple[tuple[Subscripts, ...], Subscripts]:
+    """Number the indices by first use."""
+    names: dict[int, int] = {}
+    for sub in (*subscripts, output):
+        for i in sub:
+            names.setdefault(i, len(names))
+    return tuple(tuple(names[i] for i in sub) for sub in subscripts), tuple(names[i] for i in output)
+
+
+class Recorder:
+    """Collects instructions and numbers values: asking for the same instruction twice gives the same number."""
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self._numbers: dict[Instruction, int] = {}
+        self._pairs: dict[tuple[object, ...], tuple[int, Subscripts]] = {}
+
+    def record(
+        self,
+        action: Action,
+        operands: Sequence[int] = (),
+        subscripts: Sequence[Subscripts] = (),
+        output: Subscripts = (),
+        shape: Shape = (),
+    ) -> int:
+        """Return the number of this instruction, new or old."""
+        subs, out = renumbered(subscripts, output)
+        instruction = Instruction(action, tuple(operands), subs, out, shape)
+        number = self._numbers.setdefault(instruction, len(self.instructions))
+        if number == len(self.instructions):
+            self.instructions.append(instruction)
+        return number
+
+    def constant(self, value: Scalar) -> int:
+        """Return the number of the instruction that is this constant."""
+        return self.record(Constant(value))
+
+    def multiply(self, a: int, b: int, subscripts: tuple[Subscripts, Subscripts], output: Subscripts) -> int:
+        """Return Σ a·b. The same product with its axes in another order is a transposed view of the one there is."""
+        known = self.known(a, b, subscripts, set(output))
+        if known is None:
+            key, names = self._key(a, b, subscripts, set(output))
+            sizes = self._sizes((a, b), subscripts)
+            number = self.record(Contract(), (a, b), subscripts, output, tuple(sizes[i] for i in output))
+            self._pairs[key] = (number, tuple(names[i] for i in output))
+            return number
+        number, order = known
+        return self.view(number, order, output)
+
+    def known(
+        self, a: int, b: int, subscripts: tuple[Subscripts, Subscripts], kept: set[int]
+    ) -> tuple[int, Subscripts] | None:
+        """Return the instruction that already holds this product, with the order of its axes, or None."""
+        key, names = self._key(a, b, subscripts, kept)
+        found = self._pairs.get(key)
+        if found is None:
+            return None
+        back = {new: old for old, new in names.items()}
+        return found[0], tuple(back[i] for i in found[1])
+
+    def view(self, a: int, labels: Subscripts, output: Subscripts) -> int:
+        """Return `a` with the axes named by `output`: a transpose, a diagonal, a sum over what is missing."""
+        if labels == output:
+            return a
+        sizes = self._sizes((a,), (labels,))
+        return self.record(Contract(), (a,), (labels,), output, tuple(sizes[i] for i in output))
+
+    def _sizes(self, operands: Sequence[int], subscripts: Sequence[Subscripts]) -> dict[int, Size]:
+        pairs = zip(operands, subscripts, strict=True)
+        return {i: n for k, sub in pairs for i, n in zip(sub, self.instructions[k].shape, strict=True)}
+
+    def _key(
+        self, a: int, b: int, subscripts: tuple[Subscripts, Subscripts], kept: set[int]
+    ) -> tuple[tuple[object, ...], dict[int, int]]:
+        """A product commutes: the smaller operand first; of two equal ones, the order with the smaller subscripts."""
+        candidates = []
+        for (x, sub_x), (y, sub_y) in (
+            ((a, subscripts[0]), (b, subscripts[1])),
+            ((b, subscripts[1]), (a, subscripts[0])),
+        ):
+            names: dict[int, int] = {}
+            for i in (*sub_x, *sub_y):
+                names.setdefault(i, len(names))
+            key = (x, y, tuple(names[i] for i in sub_x), tuple(names[i] for i in sub_y), tuple(sorted(names[i] for i in kept)))
+            candidates.append((key, names))
+        return min(candidates, key=lambda pair: pair[0])
+
+    def program(self, arguments: Sequence[Symbol], given: Sequence[str], outputs: Sequence[int]) -> Program:
+        """Return the instructions the outputs need, each as late as the first use of it asks."""
+        order = list(self._needed(outputs))
+        number = {old: new for new, old in enumerate(order)}
+        steps = []
+        for old in order:
+            i = self.instructions[old]
+            operands = tuple(number[k] for k in i.operands)
+            steps.append(Instruction(i.action, operands, i.subscripts, i.output, i.shape))
+        return Program(tuple(arguments), tuple(given), tuple(steps), tuple(number[k] for k in outputs))
+
+    def _needed(self, outputs: Sequence[int]) -> Iterator[int]:
+        done: set[int] = set()
+        stack = [(k, False) for k in reversed(outputs)]
+        while stack:
+            k, ready = stack.pop()
+            if k in done:
+                continue
+            if ready:
+                done.add(k)
+                yield k
+            else:
+                stack.append((k, True))
+                stack.extend((operand, False) for operand in reversed(self.instructions[k].operands))

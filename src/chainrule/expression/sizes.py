@@ -1,0 +1,122 @@
+"""Sizes that are not known yet: variables which unify, remember where they came from, and get a name at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain, count
+
+from chainrule.errors import Span
+from chainrule.expression.shape import Shape, Size
+
+MATRIX_NAMES = ("m", "n", "p", "q", "k", "r", "s", "t")
+VECTOR_NAMES = ("n", "m", "p", "q", "k", "r", "s", "t")
+DATA = "X"  # the matrix whose rows are the samples and whose columns are the features
+
+
+@dataclass(eq=False, slots=True)
+class SizeVariable:
+    """The length of an axis: known (`value`), or equal to another one (`parent`), or free."""
+
+    value: Size | None = None
+    span: Span | None = None  # where a known size was said
+    parent: SizeVariable | None = None
+
+    @property
+    def root(self) -> SizeVariable:
+        """The variable that stands for all the equal ones."""
+        node = self
+        while node.parent is not None:
+            node = node.parent
+        return node
+
+    @property
+    def size(self) -> Size:
+        """The size, known once inference has ended."""
+        value = self.root.value
+        if value is None:
+            raise RuntimeError("a size was asked for before it was inferred")
+        return value
+
+    @property
+    def known(self) -> Size | None:
+        """The size, or None while it is free."""
+        return self.root.value
+
+
+Axes = tuple[SizeVariable, ...]
+
+
+def unify(a: SizeVariable, b: SizeVariable) -> bool:
+    """Make two sizes equal; False if they are known to differ."""
+    a, b = a.root, b.root
+    if a is b:
+        return True
+    if a.value is not None and b.value is not None:
+        return a.value == b.value
+    if a.value is None:
+        a, b = b, a
+    b.parent = a
+    return True
+
+
+def shape_of(axes: Iterable[SizeVariable]) -> Shape:
+    """Return the sizes of axes that are all known."""
+    return tuple(axis.size for axis in axes)
+
+
+def show_axes(axes: Axes) -> str:
+    """Write axes for people, `?` where a size is free."""
+    return "×".join("?" if axis.known is None else str(axis.known) for axis in axes) or "scalar"
+
+
+@dataclass(slots=True)
+class Sizes:
+    """All sizes of one formula."""
+
+    named: dict[Size, SizeVariable] = field(default_factory=dict)
+    free: list[SizeVariable] = field(default_factory=list)
+
+    def fresh(self) -> SizeVariable:
+        """Return a size of which nothing is known."""
+        variable = SizeVariable()
+        self.free.append(variable)
+        return variable
+
+    def of(self, value: Size, span: Span | None = None) -> SizeVariable:
+        """Return the size of that name or number."""
+        return self.named.setdefault(value, SizeVariable(value, span))
+
+
+def tie(name: str, symbols: Mapping[str, Axes], sizes: Sizes) -> bool:
+    """Let a size that the formula uses as a number be the rows of its first matrix, or else its first free axis."""
+    if name in sizes.named:
+        return True
+    ranked = sorted(symbols.items(), key=lambda item: (item[0] != DATA, -len(item[1])))
+    for _, axes in ranked:
+        if axes and axes[0].known is None:
+            return unify(axes[0], sizes.of(name))
+    return False
+
+
+def name_sizes(symbols: Mapping[str, Axes], sizes: Sizes) -> None:
+    """Name every free size as textbooks do: X is N×d, other matrices m×n, a vector has n entries."""
+    taken = {str(value) for value in sizes.named} | set(symbols)
+
+    def give(axis: SizeVariable, wishes: Iterable[str]) -> None:
+        if axis.known is None:
+            spare = (f"n{k}" for k in count(1))
+            name = next(wish for wish in chain(wishes, spare) if wish not in taken)
+            taken.add(name)
+            unify(axis, sizes.of(name))
+
+    matrices = sorted((item for item in symbols.items() if len(item[1]) > 1), key=lambda item: item[0] != DATA)
+    for name, axes in matrices:
+        if axes[0].root is axes[1].root:
+            give(axes[0], VECTOR_NAMES)
+        for axis, wish in zip(axes, ("N", "d"), strict=False):
+            give(axis, (wish, *MATRIX_NAMES) if name == DATA else MATRIX_NAMES)
+        for axis in axes[2:]:
+            give(axis, MATRIX_NAMES)
+    for axis in chain(*symbols.values(), sizes.free):
+        give(axis, VECTOR_NAMES)

@@ -1,0 +1,1 @@
+"""From notation to text, LaTeX and HTML."""

@@ -1,0 +1,166 @@
+"""Matching: does an expression have the form of a rule's left side, and with what in the holes?
+
+A bound hole holds an expression with `lead` more axes than the hole itself: the batch axes (all axes, for a scalar hole).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chainrule.expression.node import Add, Apply, Einsum, Expr, Ones, Subscripts, Symbol
+from chainrule.expression.power import constant, constant_value
+from chainrule.expression.product import einsum, factors_of
+from chainrule.expression.shape import Shape
+from chainrule.expression.total import add_terms
+
+Bindings = dict[Symbol, Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductMatch:
+    """Where a product pattern fits: which factors it used, what the holes hold, and where its output indices went."""
+
+    used: tuple[int, ...]
+    bindings: Bindings
+    lead: Subscripts
+    output: Subscripts
+
+
+def match(pattern: Expr, e: Expr, bindings: Bindings, lead: int) -> Bindings | None:
+    """Return the bindings extended so that the pattern equals `e` under `lead` batch axes, or None."""
+    if isinstance(pattern, Symbol):
+        if e.ndim != pattern.ndim + lead:
+            return None
+        known = bindings.get(pattern)
+        if known is None:
+            return {**bindings, pattern: e}
+        return bindings if known is e else None
+    c = constant_value(pattern)
+    if c is not None:
+        return bindings if constant_value(e) == c else None
+    if isinstance(pattern, Apply):
+        return _match_apply(pattern, e, bindings, lead)
+    if isinstance(pattern, Add):
+        return _match_sum(pattern, e, bindings, lead)
+    if isinstance(pattern, Einsum) and isinstance(e, Einsum) and len(e.args) == len(pattern.args):
+        for found in match_product(pattern, e, bindings):
+            if len(found.lead) == lead and found.lead + found.output == e.output:
+                return found.bindings
+    return None
+
+
+def _match_apply(pattern: Apply, e: Expr, bindings: Bindings, lead: int) -> Bindings | None:
+    if not isinstance(e, Apply) or e.op is not pattern.op:
+        return None
+    result: Bindings | None = bindings
+    for p, a in zip(pattern.args, e.args, strict=True):
+        if result is None:
+            return None
+        result = match(p, a, result, lead)
+    return result
+
+
+def _match_sum(pattern: Add, e: Expr, bindings: Bindings, lead: int) -> Bindings | None:
+    """Terms in any order, the coefficients exactly those of the pattern."""
+    if not isinstance(e, Add) or len(e.args) != len(pattern.args):
+        return None
+    return _match_terms(list(zip(pattern.coefficients, pattern.args, strict=True)), e, frozenset(), bindings, lead)
+
+
+def _match_terms(
+    wanted: list[tuple[object, Expr]], e: Add, used: frozenset[int], bindings: Bindings, lead: int
+) -> Bindings | None:
+    if not wanted:
+        return bindings
+    c, p = wanted[0]
+    for k, (d, t) in enumerate(zip(e.coefficients, e.args, strict=True)):
+        if k not in used and c == d:
+            found = match(p, t, bindings, lead)
+            rest = None if found is None else _match_terms(wanted[1:], e, used | {k}, found, lead)
+            if rest is not None:
+                return rest
+    return None
+
+
+def match_product(pattern: Expr, e: Expr, bindings: Bindings | None = None) -> Iterator[ProductMatch]:
+    """Yield every way in which some factors of `e` form the product `pattern`."""
+    wanted = factors_of(pattern)
+    output = pattern.output if isinstance(pattern, Einsum) else tuple(range(pattern.ndim))
+    have = factors_of(e)
+    free = e.output if isinstance(e, Einsum) else tuple(range(e.ndim))
+
+    def search(k: int, used: tuple[int, ...], names: dict[int, int], held: Bindings, lead: Subscripts | None) -> Iterator[ProductMatch]:
+        if k == len(wanted):
+            if _one_to_one(names, output) and _closed(wanted, output, have, free, used, names):
+                yield ProductMatch(used, held, lead or (), tuple(names[i] for i in output))
+            return
+        part, indices = wanted[k]
+        for n, (factor, sub) in enumerate(have):
+            split = len(sub) - len(indices)
+            if n in used or split < 0 or (lead is not None and sub[:split] != lead):
+                continue
+            renamed = _unified(names, indices, sub[split:])
+            found = None if renamed is None else match(part, factor, held, split)
+            if renamed is not None and found is not None:
+                yield from search(k + 1, (*used, n), renamed, found, sub[:split])
+
+    yield from search(0, (), {}, bindings or {}, None)
+
+
+def _unified(names: dict[int, int], indices: Subscripts, sub: Subscripts) -> dict[int, int] | None:
+    """Extend the renaming of the pattern's indices, or None."""
+    result = dict(names)
+    for i, j in zip(indices, sub, strict=True):
+        if result.setdefault(i, j) != j:
+            return None
+    return result
+
+
+def _one_to_one(names: dict[int, int], output: Subscripts) -> bool:
+    """Two indices of the pattern may become one only in its output, where the product closes on itself (a trace)."""
+    return all(list(names.values()).count(j) == 1 for i, j in names.items() if i not in output)
+
+
+def _closed(
+    wanted: list[tuple[Expr, Subscripts]],
+    output: Subscripts,
+    have: list[tuple[Expr, Subscripts]],
+    free: Subscripts,
+    used: tuple[int, ...],
+    names: dict[int, int],
+) -> bool:
+    """True if what the pattern sums over occurs nowhere outside the matched factors."""
+    summed = {names[i] for _, sub in wanted for i in sub if i not in output}
+    outside = {i for n, (_, sub) in enumerate(have) if n not in used for i in sub} | set(free)
+    return not summed & outside
+
+
+def instantiate(template: Expr, bindings: Bindings, batch: Shape) -> Expr:
+    """Return the template with the holes filled; every bound expression has the axes `batch` in front."""
+    if isinstance(template, Symbol):
+        return bindings[template]
+    c = constant_value(template)
+    if c is not None:
+        return constant(c, batch + _sizes(template.shape, bindings))
+    parts = [instantiate(arg, bindings, batch) for arg in template.args]
+    if isinstance(template, Apply):
+        return template.op(*parts)
+    if isinstance(template, Add):
+        return add_terms(list(zip(template.coefficients, parts, strict=True)), parts[0].shape)
+    if isinstance(template, Einsum):
+        base = 1 + max((i for sub in template.subscripts for i in sub), default=0)
+        lead = tuple(range(base, base + len(batch)))
+        subs = [lead + sub for sub in template.subscripts]
+        return einsum([*parts, Ones(batch)], [*subs, lead], lead + template.output)
+    if not template.shape:
+        return einsum([template, Ones(batch)], [(), tuple(range(len(batch)))], tuple(range(len(batch))))
+    return einsum([type(template)(_sizes(template.shape, bindings)[0])], [(0, 1)], (0, 1))  # type: ignore[arg-type]
+
+
+def _sizes(shape: Shape, bindings: Bindings) -> Shape:
+    """Return the sizes that the holes' axes stand for."""
+    known = {
+        s: value.shape[value.ndim - hole.ndim + k] for hole, value in bindings.items() for k, s in enumerate(hole.shape)
+    }
+    return tuple(known.get(s, s) for s in shape)

@@ -1,0 +1,1 @@
+"""To the form a book would print."""
