@@ -123,7 +123,10 @@ def _constant(value: Any, rational: bool) -> Any:
 def _applied(e: Apply, args: list[Any], rational: bool) -> Any:
     if rational and not e.op.rational:
         raise DomainError(f"{e.op.name} has no exact value on fractions", hint="pass floats")
-    result = numpy_code(e.op)(*args)
+    try:
+        result = numpy_code(e.op)(*args)
+    except np.linalg.LinAlgError as error:
+        raise DomainError(f"{e.op.name} is not defined at these values: {str(error).lower()}") from None
     if not rational:
         return result
     return np.vectorize(Fraction, otypes=[object])(result) if np.ndim(result) else Fraction(result)

@@ -6,6 +6,7 @@ Pfeifer, Haegeman, Verstraete, *Faster identification of optimal contraction seq
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import combinations
 from math import prod
@@ -17,7 +18,10 @@ Labels = frozenset[int]
 Known = Callable[[int, int, Labels], bool]  # is the product of factors a and b, keeping these indices, at hand already?
 
 EXHAUSTIVE = 6  # factors: 3^6 splits are tried in about a millisecond
-MANY, FEW = 1000.0, 50.0  # what a size is taken for: textbooks write the number of samples with a capital, N, and d beside it
+MANY, FEW = (
+    1000.0,
+    50.0,
+)  # what a size is taken for: textbooks write the number of samples with a capital, N, and d beside it
 MATRIX_DISCOUNT = 1 / 8  # a multiplication inside a matrix product is cheaper than one that goes through memory
 
 
@@ -78,15 +82,19 @@ def _kept(labels: Sequence[Labels], mask: int, output: Labels) -> Labels:
 
 
 def _greedy(labels: Sequence[Labels], output: Labels, sizes: Mapping[int, float], known: Known) -> tuple[float, Tree]:
-    rest: list[tuple[Tree, Labels]] = list(enumerate(labels))
-    total = 0.0
+    """Factors with the same indices first, one after the other; then always the pair that saves most."""
+    same: dict[Labels, Tree] = {}
+    for k, sub in enumerate(labels):
+        same[sub] = (same[sub], k) if sub in same else k
+    rest = [(tree, sub) for sub, tree in same.items()]
+    total = sum(prod(sizes[i] for i in sub) for sub in labels)
     while len(rest) > 1:
+        holders = Counter(i for _, sub in rest for i in sub)
         steps = []
-        for i, j in combinations(range(len(rest)), 2):
-            others = output.union(*(sub for k, (_, sub) in enumerate(rest) if k not in (i, j)))
-            kept = (rest[i][1] | rest[j][1]) & others
-            freed = prod(sizes[n] for n in rest[i][1]) + prod(sizes[n] for n in rest[j][1])
-            cost = step_cost(rest[i][1], rest[j][1], kept, sizes)
+        for (i, (_, a)), (j, (_, b)) in combinations(enumerate(rest), 2):
+            kept = frozenset(n for n in a | b if n in output or holders[n] > (n in a) + (n in b))
+            freed = prod(sizes[n] for n in a) + prod(sizes[n] for n in b)
+            cost = step_cost(a, b, kept, sizes)
             steps.append((cost - freed, cost, i, j, kept))
         _, cost, i, j, kept = min(steps, key=lambda step: step[:4])
         total += cost

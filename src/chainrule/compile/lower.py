@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from fractions import Fraction
 
-from chainrule.compile.products import Factors, as_sum, lower_product, split
-from chainrule.compile.program import Combine, Constant, Length, Load, Map, Program, Recorder
+from chainrule.compile.products import Factors, Value, as_sum, lower_product, split
+from chainrule.compile.program import Combine, Contract, Length, Load, Map, Program, Recorder
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Identity, Symbol, walk
 from chainrule.expression.power import constant_value
 from chainrule.expression.shape import Scalar
 from chainrule.expression.total import content, scale
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """Where an expression's value is: the axes of the instruction are these axes of the expression, in order."""
-
-    number: int
-    axes: tuple[int, ...]
 
 
 def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None) -> Program:
@@ -114,7 +106,7 @@ class _Lowering:
         if len(e.args) == 1:
             return e.coefficients[0], e.args[0]
         c = content(e)
-        base = scale(1 / c if isinstance(c, float) else _inverse(c), e)
+        base = scale(1 / Fraction(c), e)
         return (c, base) if c != 1 and base in self.present else (1, e)
 
     def is_scaled_product(self, base: Expr) -> bool:
@@ -135,8 +127,56 @@ class _Lowering:
             return Value(self.recorder.record(Length(e.size)), ())
         if isinstance(e, Identity):
             one = self.recorder.constant(1)
-            return Value(self.recorder.record(Contract_(), (one,), ((),), (0, 0), e.shape), every)
+            return Value(self.recorder.record(Contract(), (one,), ((),), (0, 0), e.shape), every)
         if isinstance(e, Einsum):
             total = self.sum_of(e)
             return self._product(e, 1) if total is e else self.values[total]
         return self._sum(e) if isinstance(e, Add) else self._application(e)
+
+    def _product(self, e: Einsum, coefficient: Scalar) -> Value:
+        return lower_product(self.recorder, self.factors(e), self.values, coefficient)
+
+    def _sum(self, e: Add) -> Value:
+        c, base = self.scaled(e)
+        if base is not e:
+            if isinstance(base, Einsum) and self.is_scaled_product(base):
+                return self._product(base, c)
+            value = self.values[base]
+            return Value(self._combination((c,), [value], e), value.axes)
+        values = [self.operand(arg) for arg in e.args]
+        axes = tuple(sorted({axis for value in values for axis in value.axes}))
+        return Value(self._combination(e.coefficients, values, e), axes)
+
+    def _combination(self, coefficients: tuple[Scalar, ...], values: Sequence[Value], e: Expr) -> int:
+        axes = tuple(sorted({axis for value in values for axis in value.axes}))
+        shape = tuple(e.shape[axis] for axis in axes)
+        numbers, subs = [v.number for v in values], [v.axes for v in values]
+        return self.recorder.record(Combine(coefficients), numbers, subs, axes, shape)
+
+    def operand(self, e: Expr) -> Value:
+        """Return where the value of an argument is; a known number is an instruction without axes."""
+        c = constant_value(e)
+        return self.values[e] if c is None else Value(self.recorder.constant(c), ())
+
+    def _application(self, e: Expr) -> Value:
+        assert isinstance(e, Apply)
+        if e.op.is_elementwise:
+            values = [self.operand(arg) for arg in e.args]
+            axes = tuple(sorted({axis for value in values for axis in value.axes}))
+            shape = tuple(e.shape[axis] for axis in axes)
+            number = self.recorder.record(Map(e.op), [v.number for v in values], [v.axes for v in values], axes, shape)
+            return Value(number, axes)
+        batch = e.ndim - len(e.op.core.output)
+        names = {name: batch + k for k, name in enumerate(dict.fromkeys(n for c in e.op.core.inputs for n in c))}
+        lead = tuple(range(batch))
+        subs = [lead + tuple(names[n] for n in core) for core in e.op.core.inputs]
+        output = lead + tuple(names[n] for n in e.op.core.output)
+        numbers = [self.full(self.operand(arg), arg) for arg in e.args]
+        return Value(self.recorder.record(Map(e.op), numbers, subs, output, e.shape), tuple(range(e.ndim)))
+
+    def full(self, value: Value, e: Expr) -> int:
+        """Return the value with all its axes, expanded where it was thin."""
+        every = tuple(range(e.ndim))
+        if value.axes == every:
+            return value.number
+        return self.recorder.record(Contract(), (value.number,), (value.axes,), every, e.shape)

@@ -120,12 +120,14 @@ class Program:
         """The instructions that multiply two operands and sum: what costs most."""
         return [i for i in self.instructions if isinstance(i.action, Contract) and len(i.operands) == 2 and i.summed]
 
-    def is_number(self, k: int) -> bool:
-        """True if instruction `k` depends on sizes and constants only and is one number: the same type as none."""
-        step = self.instructions[k]
-        if isinstance(step.action, Load) or step.shape:
-            return False
-        return all(self.is_number(operand) for operand in step.operands)
+    @property
+    def numbers(self) -> set[int]:
+        """The instructions that give one number which depends on sizes and constants only."""
+        found: set[int] = set()
+        for k, step in enumerate(self.instructions):
+            if not isinstance(step.action, Load) and not step.shape and found.issuperset(step.operands):
+                found.add(k)
+        return found
 
 
 def renumbered(subscripts: Sequence[Subscripts], output: Subscripts) -> tuple[tuple[Subscripts, ...], Subscripts]:
@@ -211,7 +213,13 @@ class Recorder:
             names: dict[int, int] = {}
             for i in (*sub_x, *sub_y):
                 names.setdefault(i, len(names))
-            key = (x, y, tuple(names[i] for i in sub_x), tuple(names[i] for i in sub_y), tuple(sorted(names[i] for i in kept)))
+            key = (
+                x,
+                y,
+                tuple(names[i] for i in sub_x),
+                tuple(names[i] for i in sub_y),
+                tuple(sorted(names[i] for i in kept)),
+            )
             candidates.append((key, names))
         return min(candidates, key=lambda pair: pair[0])
 

@@ -11,13 +11,10 @@ from fractions import Fraction
 from numbers import Integral, Rational, Real
 from typing import Any
 
-import chainrule.expression.op as op_module
 from chainrule.errors import DomainError, ShapeError
 from chainrule.expression.node import (
     ONE,
-    Apply,
     Dimension,
-    Einsum,
     Expr,
     Identity,
     Number,
@@ -26,12 +23,12 @@ from chainrule.expression.node import (
     is_zero,
 )
 from chainrule.expression.node import zeros as zero_of
-from chainrule.expression.op import CATALOGUE, Op
-from chainrule.expression.power import constant, constant_value, power_of
+from chainrule.expression.op import CATALOGUE
+from chainrule.expression.power import constant_value, power_of
 from chainrule.expression.power import power as power_op
-from chainrule.expression.product import einsum, expanded_axes, is_permutation
+from chainrule.expression.product import einsum
 from chainrule.expression.shape import Shape, Size, as_shape, as_size, exact, show_shape
-from chainrule.expression.total import add_terms, drop_axes, scale
+from chainrule.expression.total import add_terms, scale
 
 Axis = int | tuple[int, ...] | None
 
@@ -89,7 +86,7 @@ def as_expr(value: Any) -> Expr:
     if isinstance(value, Integral):
         return Number(int(value))
     if isinstance(value, Rational):
-        return Number(exact(Fraction(value.numerator, value.denominator)))
+        return Number(exact(Fraction(int(value.numerator), int(value.denominator))))
     if isinstance(value, Real):
         return Number(exact(float(value)))
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
@@ -320,71 +317,6 @@ def equal(a: Any, b: Any) -> Expr:
     return subtract(greater_equal(a, b), greater(a, b))
 
 
-# --- operations
-def apply(op: Op, arguments: Sequence[Any]) -> Expr:
-    """Apply an operation: match its signature's core axes, broadcast the leading axes, fold what is known."""
-    args = [as_expr(a) for a in arguments]
-    if len(args) != len(op.parameters):
-        raise DomainError(f"{op.name} takes {len(op.parameters)} arguments", found=str(len(args)), expected=op.spelling)
-    batch, shape = _match(op, args)
-    args = [broadcast(a, batch + a.shape[a.ndim - len(c) :]) for a, c in zip(args, op.core.inputs, strict=True)]
-    folded = op.fold(*args) if op.fold else None
-    if folded is None and op.is_elementwise and shape:
-        folded = _pulled_out(op, args)
-    return Apply(op, tuple(args), shape) if folded is None else folded
-
-
-def _match(op: Op, args: list[Expr]) -> tuple[Shape, Shape]:
-    """Return the batch shape and the whole shape. Raises: ShapeError."""
-    sizes: dict[str, Size] = {}
-    batch: Shape = ()
-    for arg, core in zip(args, op.core.inputs, strict=True):
-        if arg.ndim < len(core):
-            raise ShapeError(
-                f"{op.name} needs {('a vector', 'a matrix')[len(core) - 1]}",
-                expected=f"at least {len(core)} axes",
-                found=show_shape(arg.shape),
-            )
-        for axis, s in zip(core, arg.shape[arg.ndim - len(core) :], strict=True):
-            if sizes.setdefault(axis, s) != s:
-                raise ShapeError(
-                    f"{op.name} needs equal sizes",
-                    expected=f"{op.signature}",
-                    found=f"{sizes[axis]} and {s} in {show_shape(arg.shape)}",
-                )
-        batch = broadcast_shapes(batch, arg.shape[: arg.ndim - len(core)])
-    return batch, batch + tuple(sizes[axis] for axis in op.core.output)
-
-
-def _pulled_out(op: Op, args: list[Expr]) -> Expr | None:
-    """f(1⃗b) = 1⃗f(b) and f(Aᵀ) = f(A)ᵀ: expansions and transposes are outside, where products absorb them."""
-    shape = args[0].shape
-    common = set.intersection(*(expanded_axes(a) if constant_value(a) is None else set(range(a.ndim)) for a in args))
-    if common:
-        kept = tuple(k for k in range(len(shape)) if k not in common)
-        inner = op(*(_reduced(a, common) for a in args))
-        lost = tuple(sorted(common))
-        return einsum([inner, Ones(tuple(shape[k] for k in lost))], [kept, lost], tuple(range(len(shape))))
-    moving = [a for a in args if constant_value(a) is None]
-    first = moving[0]
-    if not (isinstance(first, Einsum) and all(is_permutation(a) for a in moving)):
-        return None
-    perm = first.output
-    if any(isinstance(a, Einsum) and a.output != perm for a in moving):
-        return None
-    inner_shape = first.args[0].shape
-    values = [(constant_value(a), a) for a in args]
-    inner = op(*(a.args[0] if c is None else constant(c, inner_shape) for c, a in values))
-    return einsum([inner], [first.subscripts[0]], perm)
-
-
-def _reduced(a: Expr, axes: set[int]) -> Expr:
-    c = constant_value(a)
-    if c is not None:
-        return constant(c, tuple(s for k, s in enumerate(a.shape) if k not in axes))
-    return drop_axes(a, axes)
-
-
 # --- NumPy functions applied to expressions
 def numpy_function(name: str, method: str, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
     """Answer `np.exp(x)`, `np.mean(x, axis=0)` … on expressions with the constructor of that name."""
@@ -406,5 +338,4 @@ NUMPY: dict[str, Any] = {
     "less": lambda a, b: greater(b, a), "less_equal": lambda a, b: greater_equal(b, a), "equal": equal,
 }  # fmt: skip
 
-op_module.caller = apply
 Expr.arithmetic = sys.modules[__name__]

@@ -13,10 +13,12 @@ from typing import Literal
 import chainrule.expression.build as build
 from chainrule.errors import DomainError, ShapeError, Span
 from chainrule.expression.node import Expr, Ones
+from chainrule.expression.op import CATALOGUE
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Shape
 from chainrule.expression.sizes import Axes, Sizes, SizeVariable, shape_of, show_axes, unify
-from chainrule.syntax.tree import Name, Tree
+from chainrule.expression.survey import names_in
+from chainrule.syntax.tree import Index, Name, Tree
 
 # A vector of LaTeX or MATLAB is a column, its transpose a row; "" is a vector without orientation, as in NumPy.
 Side = Literal["", "column", "row"]
@@ -61,8 +63,12 @@ class Context:
     text: str
     oriented: bool  # vectors are columns: LaTeX and MATLAB
     sizes: Sizes = field(default_factory=Sizes)
-    complaints: list[tuple[float, Tree]] = field(default_factory=list)  # what a reader would find odd, and how much
     undeclared: frozenset[str] = frozenset()
+    one_based: bool = False  # axes count from 1: MATLAB
+    oddness: float = 0.0  # how odd a reader would find what is made of the undeclared names
+    odd_names: set[str] = field(default_factory=set)
+    is_final: bool = False  # an error that no other reading of the letters should paper over
+    wants_matrix: bool = False  # something asked for a matrix: a lower-case letter may be one
 
     def said(self, value: Value) -> str:
         """Quote the text of a value, shortened."""
@@ -70,13 +76,16 @@ class Context:
         return quote if len(quote) <= 40 else quote[:39] + "…"
 
     def is_plain_scalar(self, value: Value) -> bool:
-        """True for a symbol that is a scalar only because nothing said otherwise."""
-        return value.rank == 0 and isinstance(value.tree, Name) and value.tree.name in self.undeclared
+        """True for a symbol or an entry that is a scalar only because nothing said otherwise."""
+        tree = value.tree.base if isinstance(value.tree, Index) else value.tree
+        return value.rank == 0 and isinstance(tree, Name) and tree.name in self.undeclared
 
     def find_odd(self, cost: float, value: Value) -> None:
-        """Note that `value` looks odd as a scalar here."""
-        if value.tree is not None and self.is_plain_scalar(value):
-            self.complaints.append((cost, value.tree))
+        """Note that `value` looks odd as a scalar here, if it is one and undeclared names made it so."""
+        names = names_in(value.tree) & self.undeclared if value.rank == 0 and value.tree is not None else None
+        if names:
+            self.oddness += cost
+            self.odd_names |= names
 
     def tie(self, left: Value, i: int, right: Value, j: int) -> None:
         """Unify axis i of `left` with axis j of `right`. Raises: ShapeError with both places marked."""
@@ -85,13 +94,14 @@ class Context:
 
     def disagreement(self, left: Value, i: int, right: Value, j: int) -> ShapeError:
         """Return the error of two values whose sizes differ."""
+        self.is_final = True
         a, b = self.extent_of(left, i), self.extent_of(right, j)
         return ShapeError(
-            "the sizes do not agree",
+            f"{a}, {b}",
             text=self.text,
             spans=(left.span, right.span),
-            expected="equal sizes here",
-            found=f"{a}, {b}",
+            expected="equal sizes",
+            found=f"{left.axes[i].known} and {right.axes[j].known}",
             hint="transpose one of them, or declare the sizes equal in shapes=",
         )
 
@@ -109,7 +119,7 @@ def union(values: Sequence[Value]) -> tuple[Label, ...]:
 
 def expand(e: Expr, have: tuple[Label, ...], want: tuple[Label, ...], core: Shape) -> Expr:
     """Expand labels + axes of `e` to the wanted labels and core axes by ones; without labels NumPy's rules do it."""
-    if not want or (have == want and e.ndim == len(want) + len(core)):
+    if not want or not e.shape or (have == want and e.ndim == len(want) + len(core)):
         return e
     ndim = len(want) + len(core)
     own = e.ndim - len(have)
@@ -124,6 +134,12 @@ def expand(e: Expr, have: tuple[Label, ...], want: tuple[Label, ...], core: Shap
 def elementwise(context: Context, function: Builder, *values: Value) -> Value:
     """Return the value of an element-wise function of values, broadcast against each other."""
     return gufunc(context, function, [0] * len(values), (), *values)
+
+
+def quotient(context: Context, left: Value, right: Value) -> Value:
+    """Return left / right entry by entry; the divisor is inverted before it is expanded, so that 1/Σ stays small."""
+    inverse = replace(elementwise(context, lambda e: build.divide(1, e), right), tree=right.tree)
+    return elementwise(context, build.multiply, left, inverse)
 
 
 def gufunc(context: Context, function: Builder, core: Sequence[int], output: Axes, *values: Value) -> Value:
@@ -159,9 +175,8 @@ def broadcast(context: Context, values: Sequence[Value]) -> Axes:
         for k in range(1, value.rank + 1):
             if axes[-k].known == 1:
                 axes[-k] = value.axes[-k]
-            elif value.axes[-k].known != 1:
-                if not unify(axes[-k], value.axes[-k]):
-                    raise context.disagreement(widest, -k, value, -k)
+            elif value.axes[-k].known != 1 and not unify(axes[-k], value.axes[-k]):
+                raise context.disagreement(widest, -k, value, -k)
     return tuple(axes)
 
 
@@ -190,119 +205,6 @@ def common_side(context: Context, values: Sequence[Value]) -> Side:
             hint="transpose one of them",
         )
     return next(iter(sided), "")
-
-
-# --- products
-_FORMS = {  # what the neighbours are: how they multiply, and the side of a vector that results
-    ("row", "column"): ("...i,...i->...", ""),
-    ("row", "vector"): ("...i,...i->...", ""),
-    ("vector", "column"): ("...i,...i->...", ""),
-    ("column", "row"): ("...i,...j->...ij", ""),
-    ("vector", "row"): ("...i,...j->...ij", ""),
-    ("matrix", "column"): ("...ij,...j->...i", "column"),
-    ("matrix", "vector"): ("...ij,...j->...i", "column"),
-    ("row", "matrix"): ("...i,...ij->...j", "row"),
-    ("vector", "matrix"): ("...i,...ij->...j", "row"),
-    ("matrix", "matrix"): ("...ij,...jk->...ik", ""),
-}
-ODD_SCALAR = 3.0  # more than the cost of reading two symbols otherwise than by their letters
-
-
-def scaled(context: Context, left: Value, right: Value) -> Value:
-    """Return the product entry by entry, which a scalar factor makes of any product."""
-    return elementwise(context, build.multiply, left, right)
-
-
-def product(context: Context, left: Value, right: Value) -> Value:
-    """Return the product of neighbours: a scalar multiple, or the matrix product with columns and rows told apart."""
-    if not left.rank or not right.rank:
-        if left.rank:
-            context.find_odd(ODD_SCALAR, right)  # Ax is a matrix times a vector: scalars are written in front
-        return scaled(context, left, right)
-    forms = _form(left), _form(right)
-    if forms not in _FORMS:
-        raise _no_product(context, left, right, forms)
-    spec, side = _FORMS[forms]
-    result = contraction(context, spec, left, right)
-    return replace(result, side=side) if context.oriented else result
-
-
-def _form(value: Value) -> str:
-    return (value.side or "vector") if value.rank == 1 else "matrix"
-
-
-def _no_product(context: Context, left: Value, right: Value, forms: tuple[str, str]) -> ShapeError:
-    both = set(forms) <= {"column", "row", "vector"}
-    a, b = context.said(left), context.said(right)
-    return ShapeError(
-        f"a {forms[0]} times a {forms[1]} has no meaning",
-        text=context.text,
-        spans=(left.span, right.span),
-        expected="neighbours whose inner sizes agree; vectors are columns",
-        found=f"{a} is a {forms[0]} ({show_axes(left.axes)}), {b} is a {forms[1]} ({show_axes(right.axes)})",
-        hint=f"for the dot product transpose the first ({a}^T {b}), entry by entry write ⊙ (\\odot, .*)"
-        if both
-        else "transpose one of them",
-    )
-
-
-_RANKS = {(1, 1): "...i,...i->...", (1, 2): "...i,...ij->...j", (2, 1): "...ij,...j->...i"}
-
-
-def matmul(context: Context, left: Value, right: Value) -> Value:
-    """Return the product as NumPy's `@` has it; in LaTeX and MATLAB as neighbours multiply."""
-    for value in (left, right):
-        if not value.rank:
-            raise ShapeError(
-                "@ needs vectors or matrices",
-                text=context.text,
-                spans=(value.span,),
-                expected="a vector or a matrix",
-                found=f"{context.said(value)} is a scalar",
-                hint="write * to multiply by a scalar, or declare its shape",
-            )
-    if context.oriented:
-        return product(context, left, right)
-    return contraction(context, _RANKS.get((min(left.rank, 2), min(right.rank, 2)), "...ij,...jk->...ik"), left, right)
-
-
-def dot(context: Context, left: Value, right: Value) -> Value:
-    """Return the dot product of two vectors however they are turned; anything else multiplies as neighbours do."""
-    if left.rank == right.rank == 1:
-        return contraction(context, "...i,...i->...", left, right)
-    if context.is_plain_scalar(left) and context.is_plain_scalar(right):
-        context.find_odd(ODD_SCALAR, left)
-        context.find_odd(ODD_SCALAR, right)
-    return product(context, left, right)
-
-
-def contraction(context: Context, spec: str, *values: Value) -> Value:
-    """Return an Einstein sum over the last axes, such as `"...ij,...j->...i"`; leading axes are batches."""
-    inputs, output = spec.split("->")
-    found: dict[str, tuple[Value, int]] = {}
-    groups = [group.removeprefix("...") for group in inputs.split(",")]
-    for value, letters in zip(values, groups, strict=True):
-        for k, letter in enumerate(letters):
-            first = found.setdefault(letter, (value, k - len(letters)))
-            context.tie(*first, value, k - len(letters))
-    axes = tuple(found[c][0].axes[found[c][1]] for c in output.removeprefix("..."))
-    core = [len(group) for group in groups]
-    return gufunc(context, lambda *parts: build.contract(spec, *parts), core, axes, *values)
-
-
-def transpose(context: Context, value: Value) -> Value:
-    """Return the transpose; a NumPy vector is its own, a column becomes a row."""
-    if value.rank == 0:
-        context.find_odd(ODD_SCALAR, value)
-        return value
-    if value.rank == 1:
-        side: Side = "column" if value.side == "row" else "row"
-        return replace(value, side=side) if context.oriented else value
-    count = len(value.labels)
-    order = (*range(count), *reversed(range(count, count + value.rank)))
-    return Value(
-        tuple(reversed(value.axes)), lambda e: build.transpose(e, order), (value,), value.labels, tree=value.tree
-    )
 
 
 # --- indices
@@ -351,7 +253,7 @@ def reduced(context: Context, value: Value, label: Label, operator: str) -> Valu
         if operator == "sum":
             return build.sum(e, axis=place)
         order = tuple(k for k in range(e.ndim) if k != place)
-        return build.CATALOGUE[operator](build.transpose(e, (*order, place)))
+        return CATALOGUE[operator](build.transpose(e, (*order, place)))
 
     return Value(value.axes, make, (value,), labels, value.side)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakValueDictionary
 
 from chainrule.errors import DomainError, ShapeError
+from chainrule.expression.operators import Operators
 from chainrule.expression.shape import Scalar, Shape, Size, show_shape
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _pool: WeakValueDictionary[tuple[object, ...], Expr] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
-class Expr:
+class Expr(Operators):
     """An expression: a function of its symbols, with a shape. Made by constructors and operators, never changed.
 
     `shape` is a tuple of sizes; `args` are the parts; `symbols` maps the names that occur to their `Symbol`s;
@@ -38,9 +39,7 @@ class Expr:
 
     kind: ClassVar[str] = "expression"
     rank: ClassVar[int] = 0  # place of the kind in the structural order
-    arithmetic: ClassVar[Any]  # the constructors of build.py, which operators call
     views: ClassVar[Any]  # the ways to look at an expression (text, LaTeX, numbers), which rooms below provide
-    __array_priority__: ClassVar[int] = 1000
 
     shape: Shape
     args: tuple[Expr, ...]
@@ -59,7 +58,7 @@ class Expr:
 
     # what it looks like and what it is worth
     def __str__(self) -> str:
-        return cast(str, self.views.text(self))
+        return cast("str", self.views.text(self))
 
     def __repr__(self) -> str:
         return f"<{self.kind} {show_shape(self.shape)}: {self}>"
@@ -74,98 +73,6 @@ class Expr:
     def eval(self, **values: Any) -> Any:
         """Return the value at `values`, one array for each symbol (a symbol that dropped out may still be passed)."""
         return self.views.value(self, values)
-
-    # operators, all of them constructors of build.py
-    def __add__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.add(self, other))
-
-    def __radd__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.add(other, self))
-
-    def __sub__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.subtract(self, other))
-
-    def __rsub__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.subtract(other, self))
-
-    def __mul__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.multiply(self, other))
-
-    def __rmul__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.multiply(other, self))
-
-    def __truediv__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.divide(self, other))
-
-    def __rtruediv__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.divide(other, self))
-
-    def __pow__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.power(self, other))
-
-    def __rpow__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.power(other, self))
-
-    def __matmul__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.matmul(self, other))
-
-    def __rmatmul__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.matmul(other, self))
-
-    def __neg__(self) -> Expr:
-        return cast(Expr, self.arithmetic.negative(self))
-
-    def __pos__(self) -> Expr:
-        return self
-
-    def __gt__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.greater(self, other))
-
-    def __lt__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.greater(other, self))
-
-    def __ge__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.greater_equal(self, other))
-
-    def __le__(self, other: Any) -> Expr:
-        return cast(Expr, self.arithmetic.greater_equal(other, self))
-
-    def __bool__(self) -> bool:
-        raise DomainError(
-            "an expression is neither true nor false until its symbols have values",
-            hint="write where(condition, a, b) instead of `if`, and maximum(a, b) instead of max(a, b)",
-        )
-
-    def __iter__(self) -> Iterator[Expr]:
-        raise DomainError("an expression cannot be looped over", hint="its sizes are names; write sum(x) or x @ y")
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise DomainError(
-            "an expression is not an array until its symbols have values", hint="call .eval(X=..., w=...) for numbers"
-        )
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return self.arithmetic.numpy_function(ufunc.__name__, method, inputs, kwargs)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return self.arithmetic.numpy_function(function.__name__, "__call__", args, kwargs)
-
-    @property
-    def T(self) -> Expr:  # noqa: N802
-        """The transpose: axes reversed; a vector is its own."""
-        return cast(Expr, self.arithmetic.transpose(self))
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Expr:
-        """Return the sum over all entries, or along `axis`."""
-        return cast(Expr, self.arithmetic.sum(self, axis=axis, keepdims=keepdims))
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Expr:
-        """Return the mean over all entries, or along `axis`."""
-        return cast(Expr, self.arithmetic.mean(self, axis=axis, keepdims=keepdims))
-
-    def dot(self, other: Any) -> Expr:
-        """Return the dot product, as NumPy has it."""
-        return cast(Expr, self.arithmetic.matmul(self, other))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_remake, (type(self).__name__, self._fields()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from string import Template
@@ -27,7 +27,8 @@ class Notation:
 class Code:
     """How an application is computed, with `$z` for an argument and `$xp` for the array module; one line a backend.
 
-    `helper` is the source of a function that the line calls, where one line is not enough.
+    `helper` is the source of a function that the line calls, where one line is not enough. `special` is given the
+    arguments that are known numbers, by name, and returns a faster line for them, or "".
     """
 
     numpy: str
@@ -35,6 +36,7 @@ class Code:
     jax: str = ""
     torch: str = ""
     helper: Callable[..., Any] | None = None
+    special: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

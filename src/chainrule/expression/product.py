@@ -25,7 +25,6 @@ from chainrule.expression.node import (
     Ones,
     Order,
     Subscripts,
-    is_zero,
     zeros,
 )
 from chainrule.expression.shape import Scalar, Size

@@ -86,7 +86,7 @@ def content(e: Add) -> Scalar:
     """Return the c for which e/c has coprime integer coefficients, the first of them positive (1 if one is a float)."""
     if any(isinstance(c, float) for c in e.coefficients):
         return 1
-    fractions = [Fraction(c) for c in e.coefficients]  # type: ignore[arg-type]
+    fractions = [Fraction(c) for c in e.coefficients]
     numerator = gcd(*(f.numerator for f in fractions))
     denominator = lcm(*(f.denominator for f in fractions))
     sign = -1 if e.coefficients[0] < 0 else 1

@@ -108,20 +108,13 @@ class Network:
         for ends, group in groups.items():
             if len(group) == 1:
                 continue
-            self.edges = [e for e in self.edges if e not in group] if not self._twins(group) else self._without(group)
+            self.edges = [e for e in self.edges if {e.row, e.column} != ends]
             closed = ends <= summed and not any(self._at(i) or i in self.vectors for i in ends)
             if closed and len(group) == 2:
                 self.scalars.append(self._closed(*group))
                 summed -= ends
             else:
                 self.edges.append(self._parallel(group))
-
-    def _twins(self, group: list[Edge]) -> bool:
-        return len(set(group)) < len(group)
-
-    def _without(self, group: list[Edge]) -> list[Edge]:
-        ends = {group[0].row, group[0].column}
-        return [e for e in self.edges if {e.row, e.column} != ends]
 
     def _parallel(self, group: list[Edge]) -> Edge:
         if self.literal and len({e.seen_from(group[0].row) for e in group}) < len(group):

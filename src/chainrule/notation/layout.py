@@ -309,6 +309,8 @@ def transpose(e: Layout) -> Layout:
         case Product(parts):
             lead = next((k for k, part in enumerate(parts) if part.kind != "scalar"), len(parts))
             return Product((*parts[:lead], *(transpose(part) for part in reversed(parts[lead:]))))
+        case Sum(signs, (part,)):
+            return Sum(signs, (transpose(part),))
         case BigSum(body=body):
             return replace(e, body=transpose(body))
         case Cases(branches):

@@ -82,16 +82,26 @@ def _term_group(e: Layout) -> int:
             return 2
         case Name() | Sub() | Constant() | Extent():
             return 1
+        case Transpose(base):
+            return _term_group(base)
         case _:
             return 0
+
+
+def _is_one_and_functions(terms: list[SignedLayout]) -> bool:
+    """True for 1 + exp(x) and its like, where the number stands first; but x² + 1."""
+    others = [e for _, e in terms if not isinstance(e, Numeral)]
+    return bool(others) and all(isinstance(e, Applied) or (isinstance(e, Power) and isinstance(e.base, Applied)) for e in others)
 
 
 def ordered_terms(terms: list[SignedLayout]) -> Sum:
     """Return the sum in textbook order: positive terms first, powers descending, constants last."""
 
+    number_first = _is_one_and_functions(terms)
+
     def key(term: SignedLayout) -> tuple[object, ...]:
         sign, e = term
-        group = _term_group(e)
+        group = -1 if number_first and isinstance(e, Numeral) else _term_group(e)
         return sign < 0, group, -degree(e), isinstance(e, Transpose), spelled(e)
 
     terms = sorted(terms, key=key)
@@ -110,9 +120,9 @@ def _factor_group(e: Layout) -> int:
             return _factor_group(base)
         case Power(base) | Root(base):
             return _factor_group(base)
-        case Sum():
-            return 3
         case Applied():
+            return 3
+        case Sum():
             return 4
         case BigSum() | Cases():
             return 6

@@ -100,7 +100,7 @@ sin = Op(
     fold=known(at=0, value=0),
 )
 
-cos = Op(
+cos: Op = Op(
     "cos(z)",
     "()->()",
     derivative=lambda z, y: -sin(z),
@@ -173,7 +173,7 @@ sinh = Op(
     fold=known(at=0, value=0),
 )
 
-cosh = Op(
+cosh: Op = Op(
     "cosh(z)",
     "()->()",
     definition=lambda z: divide(exp(z) + exp(-z), 2),

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from fractions import Fraction
 from typing import Any
-
-import numpy as np
 
 from chainrule.errors import DomainError
 from chainrule.expression.build import add, multiply, negative, subtract
@@ -53,20 +51,31 @@ def gate(z: Expr) -> Expr:
     return add(multiply(1 - exact(at_zero), step(z)), multiply(at_zero, subtract(1, step(negative(z)))))
 
 
+def size_of(c: Scalar) -> Scalar:
+    """Return |c|."""
+    return c if c >= 0 else -c
+
+
 def split_content(z: Expr) -> tuple[Scalar, Expr]:
     """Write z = c·u with c > 0, so that functions that only ask for the sign see u."""
     if isinstance(z, Add) and z.args:
-        single = len(z.args) == 1
-        c = abs(z.coefficients[0]) if single else abs(content(z))
+        c = size_of(z.coefficients[0] if len(z.args) == 1 else content(z))
         if c != 1 and not isinstance(c, float):
             return c, scale(1 / Fraction(c), z)
     return 1, z
 
 
+OF_NUMBERS: dict[str, Callable[[Scalar], Scalar]] = {
+    "relu": lambda c: max(c, 0),
+    "step": lambda c: int(c > 0),
+    "abs": lambda c: size_of(c),
+    "sign": lambda c: (c > 0) - (c < 0),
+}
+
+
 def homogeneous(op: str, degree: int) -> Any:
     """Fold f(c·u) = c^degree f(u) for c > 0, and f of a known number."""
-    signs = {"relu": lambda c: max(c, 0), "step": lambda c: int(c > 0), "abs": abs, "sign": lambda c: (c > 0) - (c < 0)}
-    function = signs[op]
+    function = OF_NUMBERS[op]
 
     def fold(z: Expr) -> Expr | None:
         c = constant_value(z)
@@ -82,6 +91,13 @@ def negated_gate(e: Expr) -> Expr | None:
     """Return g if e is 1 − g for a gate g."""
     rest = subtract(1, e)
     return rest if isinstance(rest, Apply) and rest.op.is_gate else None
+
+
+def truth(c: Expr) -> Expr:
+    """Return [c ≠ 0]: a gate, or one minus a gate, is itself."""
+    if (isinstance(c, Apply) and c.op.is_gate) or negated_gate(c) is not None:
+        return c
+    return add(step(c), step(negative(c)))
 
 
 def fold_where(c: Expr, a: Expr, b: Expr) -> Expr | None:
@@ -135,7 +151,7 @@ def fold_minimum(a: Expr, b: Expr) -> Expr | None:
     return minimum(b, a) if b.order < a.order else None
 
 
-relu = Op(
+relu: Op = Op(
     "relu(z)",
     "()->()",
     definition=lambda z: multiply(z, step(z)),
@@ -151,7 +167,7 @@ relu = Op(
     convention="the derivative of max(0, z) at z = 0 is taken to be {kink}",
 )
 
-step = Op(
+step: Op = Op(
     "step(z)",
     "()->()",
     derivative=lambda z, y: (None,),
@@ -181,7 +197,7 @@ absolute = Op(
     convention="the derivative of |z| at z = 0 is taken to be 0",
 )
 
-sign = Op(
+sign: Op = Op(
     "sign(z)",
     "()->()",
     definition=lambda z: subtract(step(z), step(negative(z))),
@@ -231,12 +247,11 @@ minimum = Op(
 where = Op(
     "where(c, a, b)",
     "(),(),()->()",
-    derivative=lambda c, a, b, y: (None, c, subtract(1, c)),
+    derivative=lambda c, a, b, y: (None, truth(c), subtract(1, truth(c))),
     because="only the branch that is taken has a slope",
     rule="case split",
     notation=Notation(text="where($c, $a, $b)", latex=r"\operatorname{where}($c, $a, $b)"),
     code=Code("$xp.where($c, $a, $b)", torch="$xp.where($c != 0, $a, $b)"),
-    domain=lambda c, a, b: np.ones_like(c),
     fold=fold_where,
     rational=True,
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from chainrule.expression.node import Add, Apply, Einsum, Expr, Ones, Subscripts
 from chainrule.expression.product import einsum, factors_of
+from chainrule.expression.shape import Scalar, exact
 from chainrule.expression.total import add_terms
 from chainrule.rewrite.pattern import Bindings, instantiate, match, match_product
 from chainrule.rewrite.rule import Rewrite, Rule
@@ -82,12 +84,12 @@ def _apply_to_sum(rule: Rule, e: Expr) -> Expr | None:
 
 
 def _choose_terms(
-    pattern: Add, e: Add, k: int, used: tuple[int, ...], bindings: Bindings, lead: int, ratio: object
-) -> tuple[tuple[int, ...], Bindings, object] | None:
+    pattern: Add, e: Add, k: int, used: tuple[int, ...], bindings: Bindings, lead: int, ratio: Scalar | None
+) -> tuple[tuple[int, ...], Bindings, Scalar] | None:
     if k == len(pattern.args):
-        return used, bindings, ratio
+        return used, bindings, 1 if ratio is None else ratio
     for n, (d, t) in enumerate(zip(e.coefficients, e.args, strict=True)):
-        c = d / pattern.coefficients[k]
+        c = exact(d / Fraction(pattern.coefficients[k]))
         if n in used or (ratio is not None and c != ratio):
             continue
         held = match(pattern.args[k], t, bindings, lead)

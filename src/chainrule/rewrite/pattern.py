@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chainrule.expression.node import Add, Apply, Einsum, Expr, Ones, Subscripts, Symbol
+from chainrule.expression.node import Add, Apply, Einsum, Expr, Identity, Ones, Subscripts, Symbol
 from chainrule.expression.power import constant, constant_value
 from chainrule.expression.product import einsum, factors_of
 from chainrule.expression.shape import Shape
@@ -155,7 +155,15 @@ def instantiate(template: Expr, bindings: Bindings, batch: Shape) -> Expr:
         return einsum([*parts, Ones(batch)], [*subs, lead], lead + template.output)
     if not template.shape:
         return einsum([template, Ones(batch)], [(), tuple(range(len(batch)))], tuple(range(len(batch))))
-    return einsum([type(template)(_sizes(template.shape, bindings)[0])], [(0, 1)], (0, 1))  # type: ignore[arg-type]
+    return _expanded_constant(template, bindings, batch)
+
+
+def _expanded_constant(template: Expr, bindings: Bindings, batch: Shape) -> Expr:
+    """An identity or ones of the sizes the holes stand for, copied over the batch axes."""
+    shape = _sizes(template.shape, bindings)
+    e = Identity(shape[0]) if isinstance(template, Identity) else Ones(shape)
+    n = len(batch)
+    return einsum([e, Ones(batch)], [tuple(range(n, n + len(shape))), tuple(range(n))], tuple(range(n + len(shape))))
 
 
 def _sizes(shape: Shape, bindings: Bindings) -> Shape:

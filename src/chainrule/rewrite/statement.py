@@ -59,6 +59,13 @@ class WrittenSum:
 
 
 @dataclass(frozen=True, slots=True)
+class Transposed:
+    """The row (∂C/∂w)ᵀ of a vector's numerator layout turned into a column; in denominator layout it already is one."""
+
+    part: Written
+
+
+@dataclass(frozen=True, slots=True)
 class Indexed:
     """An expression written sample by sample along the axes of one size: row i where that axis is free, Σᵢ where it is
     summed. With `cases`, a gate [z > 0] becomes a case split inside the sum: {0⃗ᵀ if zᵢ ≤ 0; xᵢᵀ if zᵢ > 0}.
@@ -74,7 +81,7 @@ class Indexed:
     inside: bool = False
 
 
-Written = Expr | Partial | WrittenProduct | WrittenSum | Indexed
+Written = Expr | Partial | WrittenProduct | WrittenSum | Transposed | Indexed
 
 
 @dataclass(frozen=True, slots=True)

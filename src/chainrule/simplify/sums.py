@@ -18,7 +18,7 @@ def factored(e: Expr) -> Expr:
     if not isinstance(e, Add) or len(e.args) < 2:
         return e
     terms = [(c, _with_output(t)) for c, t in zip(e.coefficients, e.args, strict=True)]
-    best = e
+    best: Expr = e
     for factor, sub in terms[0][1]:
         if not isinstance(factor, Ones | Number):
             candidate = _taken_out(e, terms, factor, sub)
@@ -42,15 +42,15 @@ def _with_output(t: Expr) -> list[Factor]:
 def _taken_out(e: Add, terms: list[Term], factor: Expr, sub: Subscripts) -> Expr | None:
     """Return factor · Σ (what is left of each term), or None if some term lacks the factor at this place."""
     n = e.ndim
-    wanted = tuple(i if i < n else None for i in sub)
     rests: list[tuple[Scalar, list[Factor]]] = []
     for c, factors in terms:
-        place = next((k for k, (f, s) in enumerate(factors) if f is factor and _fits(s, wanted, n)), None)
+        place = next((k for k, (f, s) in enumerate(factors) if f is factor and _fits(s, sub, n)), None)
         if place is None:
             return None
         rests.append((c, _renamed(factors, place, sub, n)))
     used = sorted({i for _, factors in rests for f, s in factors if not isinstance(f, Ones) for i in s if i < n})
-    inner = tuple(dict.fromkeys(i for i in sub if i >= n and not _only_here(i, sub)))
+    shared = {i for _, factors in rests for _, s in factors for i in s}
+    inner = tuple(dict.fromkeys(i for i in sub if i >= n and i in shared))
     output = tuple(used) + inner
     sizes = _sizes(e, factor, sub)
     parts = []
@@ -65,12 +65,10 @@ def _taken_out(e: Add, terms: list[Term], factor: Expr, sub: Subscripts) -> Expr
     )
 
 
-def _only_here(i: int, sub: Subscripts) -> bool:
-    return sub.count(i) > 1
-
-
-def _fits(sub: Subscripts, wanted: tuple[int | None, ...], n: int) -> bool:
-    return all((i == w) if w is not None else i >= n for i, w in zip(sub, wanted, strict=True))
+def _fits(sub: Subscripts, wanted: Subscripts, n: int) -> bool:
+    """True if the factor stands at the same place: the same output indices, and summed ones tied in the same way."""
+    same = all(i == w if w < n else i >= n for i, w in zip(sub, wanted, strict=True))
+    return same and len(set(sub)) == len(set(wanted)) == len(set(zip(sub, wanted, strict=True)))
 
 
 def _renamed(factors: list[Factor], place: int, sub: Subscripts, n: int) -> list[Factor]:

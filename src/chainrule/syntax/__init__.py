@@ -1,1 +1,1 @@
-"""Spelling to tree: NumPy-style text, MATLAB-style text and LaTeX, read by one precedence table. Knows no mathematics."""
+"""Spelling to tree: NumPy-style text, MATLAB-style text and LaTeX, read by one precedence table; no mathematics."""

@@ -28,7 +28,7 @@ class Binding:
 # Neighbours bind tighter than a written sign: `x y ⊙ z` is `(x y) ⊙ z`. MATLAB's `*` means the same
 # product but binds as a written sign.
 # `A^2'` is `(A^2)'` in MATLAB, so the transpose sign binds as `^` does; NumPy's `**` groups to the right.
-PRECEDENCE: Mapping[str, Binding] = {  # fmt: off
+PRECEDENCE: Mapping[str, Binding] = {
     "<": Binding(10, "none"),  "<=": Binding(10, "none"),
     ">": Binding(10, "none"),  ">=": Binding(10, "none"),
     "==": Binding(10, "none"), "!=": Binding(10, "none"),
@@ -41,6 +41,6 @@ PRECEDENCE: Mapping[str, Binding] = {  # fmt: off
     "negative": Binding(50, "prefix"), "positive": Binding(50, "prefix"),
     "matpow": Binding(60, "left"), "T": Binding(60, "postfix"),
     "**": Binding(61, "right"),
-}  # fmt: on
+}  # fmt: skip
 
 COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})

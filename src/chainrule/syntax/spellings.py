@@ -26,15 +26,14 @@ class Infix:
 
 @dataclass(frozen=True, slots=True)
 class Spellings:
-    """One plain-text syntax: its operators, how its numbers look, what takes the place of juxtaposition."""
+    """One plain-text syntax: its operators, and how its numbers look."""
 
     infix: Mapping[str, Infix]
     number: str
-    product: str
 
     def pattern(self) -> re.Pattern[str]:
         """Return the pattern of one token: longest operators first, and names that stop before a superscript."""
-        signs = sorted({*self.infix, *SEPARATORS, *BRACKETS}, key=len, reverse=True)
+        signs = sorted({*self.infix, *SEPARATORS, *BRACKETS, *BRACKETS.values()}, key=len, reverse=True)
         return re.compile(
             rf"(?P<space>\s+)|(?P<number>{self.number})|(?P<script>[{SUPERSCRIPTS}]+)"
             rf"|(?P<name>(?:(?![{SUPERSCRIPTS}])\w)+)|(?P<operator>{'|'.join(map(re.escape, signs))})"
@@ -46,36 +45,33 @@ PLAIN_SUPERSCRIPT = str.maketrans(SUPERSCRIPTS, "0123456789-T")
 SEPARATORS = (",", ":", ".", "=")
 BRACKETS = {"(": ")", "[": "]"}
 
-EVERYWHERE: Mapping[str, Infix] = {  # fmt: off
+EVERYWHERE: Mapping[str, Infix] = {
     "+": Infix("+"), "-": Infix("-"), "−": Infix("-"), "–": Infix("-"), "/": Infix("/"), "÷": Infix("/"),
     "·": Infix("dot"), "⋅": Infix("dot"), "⊙": Infix("*"), "∘": Infix("*"), "○": Infix("*"), "⊗": Infix("*"),
     "⊘": Infix("/"), "×": Infix("juxt", "*"),
     "<": Infix("<"), "<=": Infix("<="), "≤": Infix("<="), ">": Infix(">"), ">=": Infix(">="), "≥": Infix(">="),
-    "==": Infix("=="), "!=": Infix("!="), "≠": Infix("!="), "'": Infix("T"), "’": Infix("T"),
-}  # fmt: on
+    "==": Infix("=="), "!=": Infix("!="), "≠": Infix("!="),
+}  # fmt: skip
+TRANSPOSE_SIGNS: Mapping[str, Infix] = {"'": Infix("T"), "’": Infix("T"), ".'": Infix("T")}
 
 TEXT = Spellings(
-    infix={**EVERYWHERE, "*": Infix("*"), "@": Infix("@"), "**": Infix("**"), "^": Infix("**")},
+    infix={**EVERYWHERE, **TRANSPOSE_SIGNS, "*": Infix("*"), "@": Infix("@"), "**": Infix("**"), "^": Infix("**")},
     number=r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?",
-    product="*",
 )
 
 # `2.*x` is `2 .* x`: the point belongs to the operator.
-MATLAB = Spellings(
-    infix={  # fmt: off
-        **EVERYWHERE, "~=": Infix("!="), ".'": Infix("T"),
-        "*": Infix("juxt", "*"), "^": Infix("matpow"), ".*": Infix("*"), "./": Infix("/"), ".^": Infix("**", "matpow"),
-    },  # fmt: on
-    number=r"(?:[0-9]+(?:\.[0-9]+|\.(?![*/^']))?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?",
-    product="*",
-)
+MATLAB_INFIX: Mapping[str, Infix] = {
+    **EVERYWHERE, **TRANSPOSE_SIGNS, "~=": Infix("!="), "*": Infix("juxt", "*"), "^": Infix("matpow"),
+    ".*": Infix("*"), "./": Infix("/"), ".^": Infix("**", "matpow"),
+}  # fmt: skip
+MATLAB = Spellings(MATLAB_INFIX, number=r"(?:[0-9]+(?:\.[0-9]+|\.(?![*/^']))?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
-LATEX: Mapping[str, Infix] = {  # fmt: off
+# In LaTeX a prime is a superscript, not an operator.
+LATEX: Mapping[str, Infix] = {
     **EVERYWHERE, "=": Infix("=="), "*": Infix("juxt", "*"),
     r"\cdot": Infix("dot"), r"\times": Infix("juxt", "*"), r"\div": Infix("/"), r"\oslash": Infix("/"),
     r"\odot": Infix("*"), r"\circ": Infix("*"), r"\otimes": Infix("*"), r"\ast": Infix("*"), r"\bigcirc": Infix("*"),
     r"\le": Infix("<="), r"\leq": Infix("<="), r"\leqslant": Infix("<="), r"\lt": Infix("<"),
     r"\ge": Infix(">="), r"\geq": Infix(">="), r"\geqslant": Infix(">="), r"\gt": Infix(">"),
     r"\ne": Infix("!="), r"\neq": Infix("!="),
-}  # fmt: on
-del LATEX["'"], LATEX["’"]  # type: ignore[attr-defined]  # in LaTeX a prime is a superscript
+}  # fmt: skip

@@ -62,7 +62,7 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function by its catalogue name (`relu`, `sum`, `norm`, `max` …), arguments and keywords in the order written."""
+    """A function by its catalogue name (`relu`, `sum`, `norm`, `max` …), arguments and keywords in written order."""
 
     function: str
     arguments: tuple[Tree, ...]
@@ -82,7 +82,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`X[i, :]`, `x_i`, `X_{ij}`: entries or rows of an array. `one_based` is how its integers count (LaTeX, MATLAB)."""
+    """`X[i, :]`, `x_i`, `X_{ij}`: entries or rows of an array. `one_based` is how integers count (LaTeX, MATLAB)."""
 
     base: Tree
     indices: tuple[Tree | Slice, ...]

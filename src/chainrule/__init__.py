@@ -1,0 +1,1 @@
+"""chainrule: matrix calculus that shows its work."""

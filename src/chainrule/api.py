@@ -1,0 +1,249 @@
+"""The public functions, each a few lines that send an expression through the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any, Literal
+
+from chainrule import ops
+from chainrule.compile.compiled import Compiled, compile_expressions
+from chainrule.compile.source import source_text
+from chainrule.derivative import differentiate
+from chainrule.errors import ShapeError
+from chainrule.evaluate import evaluate
+from chainrule.explain.narrative import explain
+from chainrule.expression.build import (
+    add,
+    as_expr,
+    contract,
+    diag,
+    dot,
+    eye,
+    matmul,
+    matrix,
+    mean,
+    multiply,
+    ones,
+    outer,
+    power,
+    scalar,
+    subtract,
+    sum,
+    symbol,
+    transpose,
+    vector,
+    zeros,
+)
+from chainrule.expression.build import trace as matrix_trace
+from chainrule.expression.elaborate import Elaborated, elaborate
+from chainrule.expression.node import Expr, Symbol
+from chainrule.expression.op import CATALOGUE, Op
+from chainrule.expression.shape import show_shape
+from chainrule.expression.tracing import trace as trace_function
+from chainrule.render.html import derivation_html
+from chainrule.render.latex import derivation_latex, latex
+from chainrule.render.text import derivation_text, text
+from chainrule.rewrite.statement import Derivation, Detail, Layout, Narrative
+from chainrule.simplify.simplify import simplify
+from chainrule.syntax.parse import read
+from chainrule.verify.check import judged
+
+Syntax = Literal["auto", "text", "matlab", "latex"]
+Formula = Expr | str
+
+Expr.views = SimpleNamespace(text=text, latex=latex, value=evaluate)
+Derivation.views = {"text": derivation_text, "latex": derivation_latex, "html": derivation_html}
+
+
+# --- from text and functions to expressions
+def understand(
+    formula: str,
+    shapes: Mapping[str, object] | None = None,
+    syntax: Syntax = "auto",
+    symbols: Mapping[str, str] | None = None,
+) -> tuple[Elaborated, str | None]:
+    """Return what a text means, with a sentence for each thing inferred, and the name on its left side if it has one.
+
+    Raises: as `parse`.
+    """
+    tree = read(formula, syntax)
+    left = tree.left.partition("(")[0].strip() if tree.left else None
+    return elaborate(tree, shapes, symbols), left
+
+
+def parse(
+    formula: str,
+    shapes: Mapping[str, object] | None = None,
+    *,
+    syntax: Syntax = "auto",
+    symbols: Mapping[str, str] | None = None,
+    report: Callable[[str], object] | None = None,
+) -> Expr:
+    """Return the expression that a formula means: LaTeX, NumPy-style text, or MATLAB text with `syntax="matlab"`.
+
+    Shapes are inferred; `shapes={"X": ("N", "d"), "b": ()}` declares what inference cannot know or should not decide.
+    `symbols` says what a written LaTeX symbol stands for. `report` is called with a sentence for each thing inferred.
+    The text is parsed, never evaluated.
+    Raises: FormulaSyntaxError, ShapeError, DomainError, each with the place marked.
+
+    >>> parse("mean((y - max(0, X @ w + b))**2)").shape
+    ()
+    """
+    understood, _ = understand(formula, shapes, syntax, symbols)
+    for sentence in understood.inferred if report else ():
+        report(sentence)  # type: ignore[misc]
+    return understood.expression
+
+
+def trace(function: Any, **shapes: object) -> Expr:
+    """Return the expression that a plain NumPy function computes, by calling it once with symbols.
+
+    `shapes` gives the shape of each argument: `trace(loss, X=("N", "d"), w="d", b=(), y="N")`. Of an expression instead of a
+    function, return the trace of that matrix.
+    Raises: DomainError for a NumPy function without meaning here; ShapeError.
+    """
+    if isinstance(function, Expr):
+        return matrix_trace(function)
+    return trace_function(function, **shapes)
+
+
+def _expression(formula: Formula) -> Expr:
+    return parse(formula) if isinstance(formula, str) else as_expr(formula)
+
+
+# --- derivatives
+def jacobian(y: Formula, wrt: Expr | str) -> Expr:
+    """Return the partial derivatives of every entry of `y`, one row per output (numerator layout).
+
+    Shapes: y (m), wrt (n) -> (m, n); in general y.shape + wrt.shape, any rank.
+    Raises: UnknownSymbol if the name `wrt` does not occur in `y`.
+    Source: Parr and Howard 2018, section 4.1.
+
+    >>> w, x = vector("w", "n"), vector("x", "n")
+    >>> jacobian(w * x, "w").shape
+    ('n', 'n')
+    """
+    return simplify(differentiate.jacobian(_expression(y), wrt))
+
+
+def grad(y: Formula, wrt: Expr | str) -> Expr:
+    """Return the gradient of a scalar function, an expression of the variable's shape.
+
+    Shapes: y (), wrt (any) -> wrt.shape.
+    Raises: ShapeError if `y` is not a scalar; UnknownSymbol.
+    Source: Parr and Howard 2018, section 3.
+
+    >>> x = vector("x", "n")
+    >>> grad(dot(x, x), "x") is 2 * x
+    True
+    """
+    return simplify(differentiate.grad(_expression(y), wrt))
+
+
+def hessian(y: Formula, wrt: Expr | str, other: Expr | str | None = None) -> Expr:
+    """Return the second derivatives: by `wrt` twice, or by `wrt` and then by `other`.
+
+    Shapes: y (…), wrt (a), other (b) -> y.shape + a + b.
+    Raises: UnknownSymbol.
+    """
+    e = _expression(y)
+    first = simplify(differentiate.jacobian(e, wrt))
+    second = differentiate.variable(e, wrt if other is None else other)
+    return simplify(differentiate.jacobian(first, second))
+
+
+def derive(
+    function: Formula,
+    wrt: Symbol | Expr | str,
+    *,
+    layout: Layout = "numerator",
+    narrative: Narrative = "forward",
+    detail: Detail = "normal",
+    names: Mapping[str, Formula] | None = None,
+    function_name: str | None = None,
+    shapes: Mapping[str, object] | None = None,
+) -> Derivation:
+    """Return the derivation of ∂function/∂wrt, every step with its rule and its verdict.
+
+    `layout` is how rows and columns are printed; `narrative` goes from the inside out ("forward", the articles' way) or
+    from the result back ("backward", backpropagation's); `detail` is "brief", "normal" or "full" (which splits w·x into
+    sum(w ⊗ x)); `names={"P": expression}` names intermediate variables.
+    Raises: UnknownSymbol; DomainError if no point is found at which the function is defined.
+    Source: Parr and Howard 2018; Wang, Calculating Gradient Descent Manually.
+    """
+    left = None
+    if isinstance(function, str):
+        understood, left = understand(function, shapes)
+        function = understood.expression
+    known = {name: s.shape for name, s in function.symbols.items()}
+    x = differentiate.variable(function, wrt) if not _inside_names(wrt, names) else _inside(wrt, names or {})
+    if not isinstance(x, Symbol):
+        raise ShapeError("a derivation is by a symbol", found=str(x), hint="give the expression a name with names={…}")
+    chosen = {n: parse(e, known) if isinstance(e, str) else e for n, e in (names or {}).items()}
+    title = function_name or left or default_name(function, set(function.symbols) | set(chosen))
+    derivation = explain(function, x, narrative, detail, chosen, title)
+    return judged(derivation).in_layout(layout)
+
+
+def _inside_names(wrt: Expr | str, names: Mapping[str, Formula] | None) -> bool:
+    return isinstance(wrt, str) and any(isinstance(e, Expr) and wrt in e.symbols for e in (names or {}).values())
+
+
+def _inside(wrt: Expr | str, names: Mapping[str, Formula]) -> Expr:
+    return next(e.symbols[str(wrt)] for e in names.values() if isinstance(e, Expr) and str(wrt) in e.symbols)
+
+
+def default_name(function: Expr, taken: Iterable[str]) -> str:
+    """Return a name for the function: C for a scalar of several symbols (a cost), f, g, … otherwise."""
+    taken = set(taken)
+    letters = "CLJE" if not function.shape and any(s.shape for s in function.symbols.values()) else "fgFG"
+    return next(name for name in [*letters, "output"] if name not in taken)
+
+
+# --- programs
+def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = ()) -> Compiled:  # noqa: A001
+    """Return one function that computes all expressions together, shared parts once.
+
+    It takes one array for each symbol, by name, and gives one array for one expression, a tuple for several. float32 and
+    float64 are kept as given. Symbols that dropped out of a derivative may be passed if `accept` names them.
+    Raises: DomainError for an unknown backend; when called, ShapeError naming the argument and what it disagrees with.
+
+    >>> x = vector("x", "n")
+    >>> f = compile(dot(x, x), grad(dot(x, x), "x"))
+    >>> [float(part) if part.ndim == 0 else part.tolist() for part in f(x=[1.0, 2.0])]
+    [5.0, [2.0, 4.0]]
+    """
+    return compile_expressions(*exprs, backend=backend, accept=accept)
+
+
+def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str = "gradient") -> str:
+    """Return the same program as readable code that stands alone, without chainrule.
+
+    Raises: DomainError for an unknown backend or an unsafe name.
+    """
+    return source_text(expr, backend, name)
+
+
+def describe(e: Expr) -> str:
+    """Return the shapes of an expression's symbols in one line: `X : N×d, w : d, b : scalar`."""
+    return ", ".join(f"{name} : {show_shape(s.shape)}" for name, s in e.symbols.items())
+
+
+def operation_names() -> list[str]:
+    """Return the names of all operations in the catalogue."""
+    return sorted(CATALOGUE)
+
+
+kink_value = ops.kink_value
+OPERATIONS: dict[str, Op] = dict(CATALOGUE)
+
+relu, exp, log, sigmoid, softplus = (CATALOGUE[n] for n in ("relu", "exp", "log", "sigmoid", "softplus"))
+maximum, minimum, where, step = (CATALOGUE[n] for n in ("maximum", "minimum", "where", "step"))
+
+__all__ = [
+    "Compiled", "Derivation", "Expr", "Symbol", "add", "compile", "contract", "default_name", "derive", "describe", "diag",
+    "dot", "eye", "grad", "hessian", "jacobian", "kink_value", "matmul", "matrix", "mean", "multiply", "ones",
+    "operation_names", "outer", "parse", "power", "scalar", "simplify", "source", "subtract", "sum", "symbol", "trace",
+    "transpose", "understand", "vector", "zeros",
+]  # fmt: skip

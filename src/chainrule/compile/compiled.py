@@ -1,0 +1,129 @@
+"""Expressions -> a function of arrays: lowered, written as Python, compiled once."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from operator import itemgetter
+from typing import Any
+from weakref import finalize
+
+import numpy as np
+
+from chainrule.compile.arguments import as_arguments, missing_argument, unknown_argument
+from chainrule.compile.backends import backend_named
+from chainrule.compile.lower import lower, ordered_symbols, sizes_of
+from chainrule.compile.source import entry_text, function_text, helpers, made_names
+from chainrule.errors import DomainError
+from chainrule.expression.node import Expr, Symbol
+from chainrule.expression.shape import show_shape
+
+_numbers = count()
+
+
+def compile_expressions(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = ()) -> Compiled:
+    """Return one function that computes all expressions together, shared parts once.
+
+    It takes one array for each symbol, by name, and returns one array for one expression, a tuple for several. Names in
+    `accept` may be passed too and are ignored; a `Symbol` there also shows the sizes that no other symbol shows.
+    Raises: DomainError for no expression, or a backend that does not exist.
+
+    >>> from chainrule.expression.build import dot, vector
+    >>> f = compile_expressions(dot(vector("x", "n"), vector("y", "n")))
+    >>> float(f(x=[1, 2], y=[3, 4]))
+    11.0
+    """
+    if not exprs:
+        raise DomainError("nothing to compile", expected="one expression or more")
+    for e in exprs:
+        if not isinstance(e, Expr):
+            raise DomainError(f"cannot compile {type(e).__name__}", expected="expressions")
+    return Compiled(exprs, backend, tuple(accept))
+
+
+class Compiled:
+    """A compiled function. `source` is the code that runs, `program` what it was written from."""
+
+    def __init__(self, exprs: tuple[Expr, ...], backend: str = "numpy", accept: tuple[Symbol | str, ...] = ()) -> None:
+        self.exprs = exprs
+        self.backend = backend
+        self.accept = accept
+        self.program = lower(*exprs, arguments=_arguments(exprs, accept))
+        names = made_names(self.program)
+        library = backend_named(backend)
+        self.source = function_text(self.program, names, "program")
+        self._run = _run_text(self.source, "program", {**helpers(self.program), **library.scope()})
+        self._enter = _run_text(entry_text(self.program, names), "enter", ENTRY_SCOPE)
+        self.parameters = (*(s.name for s in self.program.arguments), *self.program.given)
+        self._allowed = frozenset(self.parameters) | {a.name if isinstance(a, Symbol) else a for a in accept}
+        self._count = len(self.parameters)
+        self._pick = _picker(self.parameters)
+
+    def __call__(self, /, *positional: Any, **values: Any) -> Any:
+        """Return the values of the expressions at these arrays.
+
+        float32 and float64 are kept, integers become float64. Raises: ShapeError for shapes that do not go together,
+        DomainError for a missing argument or entries that are no real numbers, UnknownSymbol for an unknown argument.
+        """
+        try:
+            arguments = self._pick(values)
+        except KeyError as error:
+            self._check_names(positional, values)
+            raise missing_argument(self.program, error.args[0]) from None
+        if positional or len(values) != self._count:
+            self._check_names(positional, values)
+        ready = self._enter(*arguments)
+        return self._run(*(as_arguments(self.program, arguments) if ready is None else ready))
+
+    def _check_names(self, positional: Sequence[Any], values: Iterable[str]) -> None:
+        if positional:
+            raise DomainError(
+                "arguments are passed by name", expected=", ".join(f"{name}=..." for name in self.parameters)
+            )
+        for name in values:
+            if name not in self._allowed:
+                raise unknown_argument(name, sorted(self._allowed))
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{s.name}: {show_shape(s.shape)}" for s in self.program.arguments)
+        return f"<compiled ({shapes}) -> {', '.join(show_shape(e.shape) for e in self.exprs)}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Compiled, (self.exprs, self.backend, self.accept))
+
+
+def _arguments(exprs: Sequence[Expr], accept: Sequence[Symbol | str]) -> tuple[Symbol, ...]:
+    """Return the symbols that occur, and those accepted ones that show a size nobody else shows."""
+    symbols = list(ordered_symbols(*exprs))
+    missing = sizes_of(exprs) - {size for symbol in symbols for size in symbol.shape}
+    for symbol in accept:
+        if isinstance(symbol, Symbol) and missing & set(symbol.shape) and symbol not in symbols:
+            symbols.append(symbol)
+            missing -= set(symbol.shape)
+    return tuple(symbols)
+
+
+ENTRY_SCOPE = {
+    "ndarray": np.ndarray,
+    "float64": np.float64,
+    "double": np.dtype(np.float64),
+    "single": np.dtype(np.float32),
+}
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
+
+
+def _run_text(text: str, name: str, scope: dict[str, Any]) -> Callable[..., Any]:
+    """Compile text that this package generated, visible to tracebacks for as long as the function lives."""
+    filename = f"<chainrule {name} {next(_numbers)}>"
+    space = dict(scope)
+    exec(compile(text, filename, "exec"), space)
+    function: Callable[..., Any] = space[name]
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    finalize(function, linecache.cache.pop, filename, None)
+    return function

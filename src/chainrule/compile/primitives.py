@@ -1,0 +1,250 @@
+"""One instruction -> one line of array code: the best primitive for each, `einsum` last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from chainrule.compile.program import (
+    Combine,
+    Constant,
+    Contract,
+    Divide,
+    Instruction,
+    Length,
+    Load,
+    Map,
+    Program,
+)
+from chainrule.expression.node import Subscripts
+from chainrule.expression.shape import Scalar, Shape
+
+LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+LARGEST_INTEGER = 2**53  # beyond it, an integer is written as the float it becomes
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What arguments, sizes and the array module are called in the code: identifiers that we made or checked."""
+
+    arguments: tuple[str, ...]
+    sizes: Mapping[str, str]
+    module: str = "np"
+
+
+def literal(value: Scalar) -> str:
+    """Write a known number so that it is one operand: `2`, `0.5`, `(1 / 3)`, `(-2)`."""
+    if isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) <= LARGEST_INTEGER:
+        if value.denominator & (value.denominator - 1):
+            return f"({value.numerator} / {value.denominator})"
+    elif isinstance(value, int) and abs(value) <= LARGEST_INTEGER:
+        return str(value) if value >= 0 else f"({value})"
+    try:
+        value = float(value)
+    except OverflowError:
+        value = float("inf") if value > 0 else float("-inf")
+    if value != value or value in (float("inf"), float("-inf")):
+        return f'float("{value}")'
+    return repr(value) if value >= 0 else f"({value!r})"
+
+
+class Primitives:
+    """Writes the instructions of one program as lines of NumPy code.
+
+    `texts` holds, by instruction, what later lines call its value: a variable, or what is shorter than one (a literal,
+    an argument, a transpose).
+    """
+
+    def __init__(self, program: Program, names: Names) -> None:
+        self.program = program
+        self.names = names
+        self.texts: list[str] = []
+        self.numbers = program.numbers
+        self.uses_dtype = False
+        self.variables = 0
+
+    def lines(self) -> list[tuple[str, Shape | None]]:
+        """Return the lines, each with the shape of the variable that it sets."""
+        lines: list[tuple[str, Shape | None]] = []
+        for k, step in enumerate(self.program.instructions):
+            inline = self._inline(step)
+            if inline is None:
+                name = f"v{self.variables}"
+                self.variables += 1
+                value, *more = self._statement(k, step, name)
+                lines.append((f"{name} = {value}", step.shape))
+                lines += [(line, None) for line in more]
+                inline = name
+            self.texts.append(inline)
+        return lines
+
+    def extent(self, shape: Shape) -> str:
+        """Write a shape as a tuple."""
+        sizes = [self.size(n) for n in shape]
+        return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+
+    def size(self, size: int | str) -> str:
+        """Write a size."""
+        return str(size) if isinstance(size, int) else self.names.sizes[size]
+
+    # --- what needs no variable
+    def _inline(self, step: Instruction) -> str | None:
+        match step.action:
+            case Load(position):
+                return self.names.arguments[position]
+            case Length(size):
+                return self.size(size)
+            case Constant(value):
+                return literal(value)
+            case Contract() if step.is_transpose:
+                return self.transposed(self.texts[step.operands[0]], step.subscripts[0], step.output)
+        return None
+
+    def transposed(self, text: str, labels: Subscripts, output: Subscripts) -> str:
+        """Write the operand with its axes in another order."""
+        if labels == output:
+            return text
+        if labels == output[::-1]:
+            return text.removesuffix(".T") if text.endswith(".T") else f"{text}.T"
+        order = ", ".join(str(labels.index(i)) for i in output)
+        return f"{self.names.module}.transpose({text}, ({order}))"
+
+    def aligned(self, text: str, labels: Subscripts, output: Subscripts) -> str:
+        """Write the operand so that NumPy broadcasts it along the axes of the output that it lacks."""
+        text = self.transposed(text, labels, tuple(i for i in output if i in labels))
+        present = [i in labels for i in output]
+        if True not in present or all(present[present.index(True) :]):
+            return text
+        index = [":" if here else "None" for here in present[present.index(True) :]]
+        return f"{text}[{', '.join(index)}]"
+
+    # --- what does
+    def _statement(self, k: int, step: Instruction, name: str) -> list[str]:
+        texts = [self.texts[operand] for operand in step.operands]
+        if isinstance(step.action, Contract) and len(texts) == 1:
+            return self._rearranged(step, texts[0], name)
+        if isinstance(step.action, Contract) and step.summed:
+            return [self._product(step, texts)]
+        if isinstance(step.action, Map) and not step.action.op.is_elementwise:
+            return [self._applied(step, texts)]
+        if k in self.numbers:
+            return [self._number(step, texts)]
+        texts = [self.aligned(t, sub, step.output) for t, sub in zip(texts, step.subscripts, strict=True)]
+        return [self._elementwise(step, texts)]
+
+    def _number(self, step: Instruction, texts: list[str]) -> str:
+        """Arithmetic on sizes stays a Python number, which takes the type of the array it meets; 1/0 is inf."""
+        if isinstance(step.action, Contract | Combine):
+            return self._elementwise(step, texts)
+        return f"float({self._elementwise(step, [f'{self.names.module}.float64({t})' for t in texts])})"
+
+    def _elementwise(self, step: Instruction, texts: list[str]) -> str:
+        match step.action:
+            case Contract():
+                return " * ".join(texts)
+            case Divide():
+                return " / ".join(texts)
+            case Combine(coefficients):
+                known = [self._constant(operand) for operand in step.operands]
+                return combination(coefficients, texts, known)
+        return self._applied(step, texts)
+
+    def _constant(self, k: int) -> Scalar | None:
+        action = self.program.instructions[k].action
+        return action.value if isinstance(action, Constant) else None
+
+    def _applied(self, step: Instruction, texts: Sequence[str]) -> str:
+        assert isinstance(step.action, Map)
+        op = step.action.op
+        values = {p: self._constant(operand) for p, operand in zip(op.parameters, step.operands, strict=True)}
+        known = {p: value for p, value in values.items() if value is not None}
+        line = (op.code.special(known) if op.code.special else "") or op.code.numpy
+        named = dict(zip(op.parameters, texts, strict=True)) | {"xp": self.names.module}
+        text = re.sub(r"\$(\w+)", lambda found: named[found[1]], line)
+        return f"({text}).astype({texts[0]}.dtype, copy=False)" if op.is_gate else text
+
+    # --- one operand: sums, diagonals, expansions
+    def _rearranged(self, step: Instruction, text: str, name: str) -> list[str]:
+        labels, output, xp = step.subscripts[0], step.output, self.names.module
+        if len(set(labels)) < len(labels):
+            return [self._diagonal(text, labels, output)]
+        if len(set(output)) < len(output):
+            return self._on_the_diagonal(step, text, name)
+        if step.summed:
+            kept = tuple(i for i in labels if i in output)
+            axes = [str(axis) for axis, i in enumerate(labels) if i not in output]
+            where = "" if not kept else f"axis={axes[0]}" if len(axes) == 1 else f"axis=({', '.join(axes)})"
+            return [self.transposed(f"{text}.sum({where})", kept, output)]
+        if not labels and step.operands[0] in self.numbers:
+            self.uses_dtype = True
+            return [f"{xp}.full({self.extent(step.shape)}, {text}, dtype)"]
+        return [f"{xp}.broadcast_to({self.aligned(text, labels, output)}, {self.extent(step.shape)})"]
+
+    def _diagonal(self, text: str, labels: Subscripts, output: Subscripts) -> str:
+        if len(labels) == 2:
+            return f"{self.names.module}.{'diagonal' if output else 'trace'}({text})"
+        return self._einsum([text], [labels], output)
+
+    def _on_the_diagonal(self, step: Instruction, text: str, name: str) -> list[str]:
+        labels, output, xp = step.subscripts[0], step.output, self.names.module
+        if len(output) == 2 and len(labels) == 1:
+            return [f"{xp}.diag({text})"]
+        self.uses_dtype = True
+        if len(output) == 2 and text == "1":
+            return [f"{xp}.eye({self.size(step.shape[0])}, dtype=dtype)"]
+        once = tuple(dict.fromkeys(output))
+        return [
+            f"{xp}.zeros({self.extent(step.shape)}, dtype)",
+            f"{self._einsum([name], [output], once)}[...] = {self.aligned(text, labels, once)}",
+        ]
+
+    # --- two operands, summed
+    def _product(self, step: Instruction, texts: list[str]) -> str:
+        (a, b), out = step.subscripts, step.output
+        summed = tuple(i for i in a if i in step.summed)
+        shared = tuple(i for i in out if i in a and i in b)
+        left, right = (tuple(i for i in sub if i not in (*summed, *shared)) for sub in (a, b))
+        if not left and not right:
+            return self._dot(texts, a, b, out, summed)
+        if not left or (right and out == shared + right + left):  # a matrix stands before a vector: X.T @ v
+            a, b, left, right, texts = b, a, right, left, texts[::-1]
+        as_matmul = out == shared + left + right and len(summed) == 1
+        if as_matmul and len(left) <= 1 and len(right) <= 1 and not (shared and not (left and right)):
+            first = self.transposed(texts[0], a, shared + left + summed)
+            second = self.transposed(texts[1], b, shared + summed + right)
+            return f"{first} @ {second}"
+        if as_matmul and not shared and a == left + summed and len(right) <= 1:
+            return f"{texts[0]} @ {self.transposed(texts[1], b, summed + right)}"
+        if shared:
+            return self._einsum(texts, [a, b], out)
+        axes = tuple(a.index(i) for i in summed), tuple(b.index(i) for i in summed)
+        return self.transposed(f"{self.names.module}.tensordot({texts[0]}, {texts[1]}, {axes})", left + right, out)
+
+    def _dot(self, texts: list[str], a: Subscripts, b: Subscripts, out: Subscripts, summed: Subscripts) -> str:
+        """Both operands have the same axes: one dot product, or one for each entry of the output."""
+        if not out and len(a) == 1:
+            return f"{texts[0]} @ {texts[1]}"
+        if not out:
+            return f"{self.names.module}.vdot({texts[0]}, {self.transposed(texts[1], b, a)})"
+        if len(summed) == 1 and a == b == out + summed:
+            return f"{self.names.module}.vecdot({texts[0]}, {texts[1]})"
+        return self._einsum(texts, [a, b], out)
+
+    def _einsum(self, texts: Sequence[str], subscripts: Sequence[Subscripts], output: Subscripts) -> str:
+        spec = ",".join("".join(LETTERS[i] for i in sub) for sub in subscripts)
+        return f'{self.names.module}.einsum("{spec}->{"".join(LETTERS[i] for i in output)}", {", ".join(texts)})'
+
+
+def combination(coefficients: Sequence[Scalar], texts: Sequence[str], known: Sequence[Scalar | None]) -> str:
+    """Write Σ cₖ tₖ, a positive term first: `y - 2 * x`."""
+    terms = []
+    for c, text, value in zip(coefficients, texts, known, strict=True):
+        total = c if value is None else c * value
+        size = total if total >= 0 else -total
+        factor = literal(size)
+        terms.append((size != total, factor if value is not None else text if size == 1 else f"{factor} * {text}"))
+    terms.sort(key=lambda term: term[0])
+    text = f"-{terms[0][1]}" if terms[0][0] else terms[0][1]
+    return text + "".join(f" {'-' if negative else '+'} {term}" for negative, term in terms[1:])

@@ -1,0 +1,259 @@
+"""Products -> instructions: factors sorted by what is done with them, multiplied in the cheapest order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from math import prod
+
+from chainrule.compile.contraction import Labels, Tree, contraction_order, nominal
+from chainrule.compile.program import Combine, Contract, Divide, Length, Recorder
+from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts
+from chainrule.expression.power import exponent_of, power_of
+from chainrule.expression.product import einsum
+from chainrule.expression.shape import Scalar, Size
+from chainrule.expression.total import add_terms
+
+Operand = tuple[int, Subscripts]  # an instruction and the indices of its axes
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Where an expression's value is: the axes of the instruction are these axes of the expression, in order."""
+
+    number: int
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """A product Π arrays / Π divisors. `output` may hold an index twice (a diagonal), or one of no factor (ones)."""
+
+    arrays: tuple[tuple[Expr, Subscripts], ...]
+    divisors: tuple[Expr, ...]
+    output: Subscripts
+    sizes: Mapping[int, Size]
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        """The expressions whose values are needed."""
+        return (*(e for e, _ in self.arrays), *self.divisors)
+
+
+def split(e: Einsum) -> Factors:
+    """Sort the factors: identities tie two indices of the output, ones expand, negative scalar powers divide."""
+    pairs = list(zip(e.args, e.subscripts, strict=True))
+    tied = {b: a for a, b in (sub for arg, sub in pairs if isinstance(arg, Identity))}
+
+    def first(i: int) -> int:
+        while i in tied:
+            i = tied[i]
+        return i
+
+    arrays: list[tuple[Expr, Subscripts]] = []
+    divisors: list[Expr] = []
+    for arg, sub in pairs:
+        base, k = exponent_of(arg)
+        if isinstance(arg, Ones | Identity):
+            continue
+        if not arg.shape and k < 0:
+            divisors.append(power_of(base, -k))
+        else:
+            arrays.append((arg, tuple(first(i) for i in sub)))
+    sizes = {first(i): size for i, size in e.sizes.items()}
+    return Factors(_squares_open(arrays, e.summed), tuple(divisors), tuple(first(i) for i in e.output), sizes)
+
+
+def _squares_open(arrays: list[tuple[Expr, Subscripts]], summed: set[int]) -> tuple[tuple[Expr, Subscripts], ...]:
+    """Σ x² is the dot product x·x: no array of squares."""
+    shaped = [(e, sub) for e, sub in arrays if sub]
+    if len(shaped) == 1 and summed:
+        base, k = exponent_of(shaped[0][0])
+        if k == 2:
+            return (*(pair for pair in arrays if not pair[1]), *[(base, shaped[0][1])] * 2)
+    return tuple(arrays)
+
+
+# --- multiplying out, where a matrix would be formed only to be multiplied away
+def as_sum(e: Einsum) -> Expr:
+    """Multiply out a factor Σ cₖ tₖ where that is cheaper: (diag(y) − y yᵀ)v = y ⊙ v − y (y·v)."""
+    for k, (arg, sub) in enumerate(zip(e.args, e.subscripts, strict=True)):
+        if not (isinstance(arg, Add) and len(arg.args) > 1 and set(sub) & e.summed and _is_structured(arg)):
+            continue
+        terms = []
+        for c, term in zip(arg.coefficients, arg.args, strict=True):
+            factors = [*e.args[:k], term, *e.args[k + 1 :]]
+            terms.append((c, einsum(factors, list(e.subscripts), e.output)))
+        whole = _cost(e) + sum(_cost(t) for t in arg.args)
+        if sum(_cost(t) for _, t in terms) < whole:
+            return add_terms(terms, e.shape)
+    return e
+
+
+def _is_structured(e: Add) -> bool:
+    """True if a term holds an identity, or all terms are products of smaller factors."""
+    if any(
+        isinstance(t, Identity) or (isinstance(t, Einsum) and any(isinstance(f, Identity) for f in t.args))
+        for t in e.args
+    ):
+        return True
+    return all(isinstance(t, Einsum) and all(f.ndim < e.ndim for f in t.args) for t in e.args)
+
+
+def _cost(e: Expr) -> float:
+    """Return what it costs to have this array: to compute it if it is a product, and to write it."""
+    written = prod(nominal(size) for size in e.shape)
+    if isinstance(e, Add):
+        return sum(_cost(t) for t in e.args) + written
+    if not isinstance(e, Einsum):
+        return written
+    factors = split(e)
+    labels = [sub for _, sub in factors.arrays if sub]
+    sizes = {i: nominal(size) for i, size in factors.sizes.items()}
+    return written + (contraction_order(labels, factors.output, sizes)[0] if labels else 0.0)
+
+
+# --- multiplying
+def lower_product(recorder: Recorder, factors: Factors, values: Mapping[Expr, Value], coefficient: Scalar) -> Value:
+    """Record coefficient · Π factors. The axes of the result are the axes of the output along which it varies."""
+    product = _Product(recorder, factors, values, coefficient)
+    number, output, covered = product.record(), factors.output, product.covered
+    if len(set(output)) < len(output):
+        kept = tuple(i for i in output if i in covered or output.count(i) > 1)
+        shape = tuple(factors.sizes[i] for i in kept)
+        number = recorder.record(Contract(), (number,), (product.output,), kept, shape)
+        return Value(number, tuple(axis for axis, i in enumerate(output) if i in kept))
+    return Value(number, tuple(axis for axis, i in enumerate(output) if i in covered))
+
+
+class _Product:
+    """One product while it is recorded."""
+
+    def __init__(self, recorder: Recorder, factors: Factors, values: Mapping[Expr, Value], coefficient: Scalar) -> None:
+        self.recorder = recorder
+        self.coefficient = coefficient
+        self.sizes = factors.sizes
+        self.costs = {i: nominal(size) for i, size in factors.sizes.items()}
+        self.divisors = [values[e].number for e in factors.divisors]
+        found = [(values[e].number, tuple(sub[axis] for axis in values[e].axes)) for e, sub in factors.arrays]
+        self.covered = {i for _, labels in found for i in labels}
+        self.output = tuple(dict.fromkeys(i for i in factors.output if i in self.covered))
+        self.scalars = [number for number, labels in found if not labels]
+        lost = {i for _, sub in factors.arrays for i in sub} - self.covered - set(factors.output)
+        self.scalars += [self._length(self.sizes[i]) for i in lost]
+        used = Counter(i for _, labels in found for i in set(labels)) + Counter(self.output)
+        traces = [
+            (number, (i, j)) for number, (i, j) in (o for o in found if len(o[1]) == 2) if i == j and used[i] == 1
+        ]
+        self.scalars += [recorder.view(number, labels, ()) for number, labels in traces]
+        self.operands = [self._diagonal(*operand) for operand in found if operand[1] and operand not in traces]
+
+    def _length(self, size: Size) -> int:
+        """A sum of ones along an axis is its size."""
+        return self.recorder.record(Length(size)) if isinstance(size, str) else self.recorder.constant(size)
+
+    def _diagonal(self, number: int, labels: Subscripts) -> Operand:
+        once = tuple(dict.fromkeys(labels))
+        return self.recorder.view(number, labels, once), once
+
+    def record(self) -> int:
+        """Return the instruction that holds the product."""
+        if not self.operands:
+            return self._scaled(None, ())[0]
+        self._reuse()
+        self.operands = [self._summed_alone(k) for k in range(len(self.operands))]
+        labels = [labels for _, labels in self.operands]
+        _, tree = contraction_order(labels, self.output, self.costs, self._at_hand)
+        return self._multiply_out(tree)
+
+    def _elsewhere(self, *places: int) -> set[int]:
+        """The indices of the output and of the factors other than these."""
+        rest = (labels for k, (_, labels) in enumerate(self.operands) if k not in places)
+        return set(self.output).union(*rest)
+
+    def _reuse(self) -> None:
+        """Replace two factors by their product where an earlier expression has computed it, as X w in Σᵢ (X w)ᵢ vᵢ.
+
+        A product that was not summed at all is of no use where this one is: one dot product is as fast as its sum.
+        """
+        while found := next(self._products_at_hand(), None):
+            i, j, operand = found
+            self.operands = [o for k, o in enumerate(self.operands) if k not in (i, j)] + [operand]
+
+    def _products_at_hand(self) -> Iterator[tuple[int, int, Operand]]:
+        for i, j in combinations(range(len(self.operands)), 2):
+            (a, sub_a), (b, sub_b) = self.operands[i], self.operands[j]
+            every = set(sub_a) | set(sub_b)
+            needed = every & self._elsewhere(i, j)
+            free = every - needed
+            choices = [needed | set(extra) for n in range(len(free)) for extra in combinations(free, n)]
+            for kept in choices or [needed]:
+                known = self.recorder.known(a, b, (sub_a, sub_b), kept)
+                if known is not None and len(kept) <= max(len(sub_a), len(sub_b)):
+                    yield i, j, known
+
+    def _summed_alone(self, k: int) -> Operand:
+        """Sum over an index that only this factor has."""
+        number, labels = self.operands[k]
+        kept = tuple(i for i in labels if i in self._elsewhere(k))
+        return self.recorder.view(number, labels, kept), kept
+
+    def _at_hand(self, i: int, j: int, kept: Labels) -> bool:
+        (a, sub_a), (b, sub_b) = self.operands[i], self.operands[j]
+        return self.recorder.known(a, b, (sub_a, sub_b), set(kept)) is not None
+
+    def _multiply_out(self, tree: Tree) -> int:
+        """Multiply along the tree, then by the scalars; before an outer product they meet its smaller factor."""
+        if isinstance(tree, int):
+            number, labels = self._scaled(*self.operands[tree])
+            return self.recorder.view(number, labels, self.output)
+        left, right = self._branch(tree[0]), self._branch(tree[1])
+        if set(left[1]) ^ set(right[1]) and set(left[1]) | set(right[1]) == set(self.output):
+            smaller = min((left, right), key=self._entries)
+            left, right = (self._scaled(*o) if o is smaller else o for o in (left, right))
+            return self._multiply(left, right, self.output)
+        return self._scaled(self._multiply(left, right, self.output), self.output)[0]
+
+    def _entries(self, operand: Operand) -> float:
+        return prod(self.costs[i] for i in operand[1])
+
+    def _branch(self, tree: Tree) -> Operand:
+        if isinstance(tree, int):
+            return self.operands[tree]
+        left, right = self._branch(tree[0]), self._branch(tree[1])
+        kept = (set(left[1]) | set(right[1])) & self._elsewhere(*_leaves(tree))
+        output = self._natural_order(left[1], right[1], kept)
+        return self._multiply(left, right, output), output
+
+    def _natural_order(self, a: Subscripts, b: Subscripts, kept: set[int]) -> Subscripts:
+        """An intermediate array lies as its larger factor does, or as the output will."""
+        for sub in (a, b):
+            if kept == set(sub):
+                return sub
+        place = {i: k for k, i in enumerate(self.output)}
+        return tuple(sorted(dict.fromkeys(i for i in (*a, *b) if i in kept), key=lambda i: place.get(i, len(place))))
+
+    def _multiply(self, a: Operand, b: Operand, output: Subscripts) -> int:
+        return self.recorder.multiply(a[0], b[0], (a[1], b[1]), output)
+
+    def _scaled(self, number: int | None, labels: Subscripts) -> Operand:
+        """Multiply by the scalars, which are multiplied with each other first, then divide, then the known number."""
+        recorder, scalar, c = self.recorder, None, self.coefficient
+        for s in self.scalars:
+            scalar = s if scalar is None else recorder.multiply(scalar, s, ((), ()), ())
+        if number is None:
+            number, c = (recorder.constant(c), 1) if scalar is None else (scalar, c)
+        elif scalar is not None:
+            number = recorder.multiply(number, scalar, (labels, ()), labels)
+        shape = tuple(self.sizes[i] for i in labels)
+        for divisor in self.divisors:
+            number = recorder.record(Divide(), (number, divisor), (labels, ()), labels, shape)
+        if c != 1:
+            number = recorder.record(Combine((c,)), (number,), (labels,), labels, shape)
+        return number, labels
+
+
+def _leaves(tree: Tree) -> list[int]:
+    return [tree] if isinstance(tree, int) else _leaves(tree[0]) + _leaves(tree[1])

@@ -1,0 +1,225 @@
+"""Program -> Python text. Only identifiers made here reach the text that is run: no name of a symbol or a size does."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import keyword
+import re
+import textwrap
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chainrule.compile.backends import backend_named
+from chainrule.compile.lower import lower
+from chainrule.compile.primitives import Names, Primitives
+from chainrule.compile.program import Load, Map, Program
+from chainrule.errors import DomainError
+from chainrule.expression.node import Expr, Symbol
+from chainrule.expression.shape import Shape
+
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}\Z")
+OURS = re.compile(r"(v|a|n)\d+\Z|n_")  # the form of the names made here
+TAKEN = frozenset(dir(builtins)) | set(keyword.kwlist) | set(keyword.softkwlist) | {"np", "dtype", "annotations"}
+COMMENT_WIDTH = 110
+
+
+# --- names
+def made_names(program: Program) -> Names:
+    """Name arguments by position, and a size after itself only if its name is plain letters and digits."""
+    return Names(tuple(f"a{k}" for k in range(len(program.arguments))), _size_names(program))
+
+
+def readable_names(program: Program, taken: set[str]) -> Names:
+    """Keep the symbols' own names where they are safe to write as a parameter."""
+    used = set(taken)
+    names = []
+    for k, symbol in enumerate(program.arguments):
+        name = symbol.name if is_safe_name(symbol.name) and symbol.name not in used else f"a{k}"
+        used.add(name)
+        names.append(name)
+    return Names(tuple(names), _size_names(program))
+
+
+def is_safe_name(name: str) -> bool:
+    """True for an identifier that Python reads as it is written and that means nothing else."""
+    normal = unicodedata.normalize("NFKC", name) == name
+    return name.isidentifier() and normal and name not in TAKEN and not OURS.match(name) and not name.startswith("__")
+
+
+def _size_names(program: Program) -> dict[str, str]:
+    return {size: f"n_{size}" if PLAIN.match(size) else f"n{k}" for k, size in enumerate(program.sizes)}
+
+
+# --- the function that is run
+def function_text(program: Program, names: Names, name: str, free_early: bool = True) -> str:
+    """Return the source of a function of the arguments by position (then the given sizes) that returns the outputs."""
+    primitives = Primitives(program, names)
+    lines = primitives.lines()
+    results = _results(program, primitives)
+    body = [_with_shape(line, shape, names) for line, shape in lines]
+    body = [line for line, _ in _freed(lines, body, results)] if free_early else body
+    body = _size_lines(program, names, "\n".join([*(line for line, _ in lines), *results])) + body
+    if primitives.uses_dtype or any("dtype" in r for r in results):
+        listed = ", ".join([*names.arguments, "0.0"])
+        body.insert(0, f"dtype = {names.module}.result_type({listed})")
+    parameters = ", ".join([*names.arguments, *(names.sizes[size] for size in program.given)])
+    comments = [
+        f"# {own}: {shape_words(symbol.shape, names)}"
+        for own, symbol in zip(names.arguments, program.arguments, strict=True)
+    ]
+    text = "\n".join([*comments, *body, f"return {', '.join(results)}"])
+    return f"def {name}({parameters}):\n{textwrap.indent(text, '    ')}\n"
+
+
+def shape_words(shape: Shape, names: Names) -> str:
+    """Write a shape for a comment; a size that could not lend its name to the code is called what the code calls it."""
+    return " × ".join(str(n) if isinstance(n, int) else names.sizes[n].removeprefix("n_") for n in shape) or "number"
+
+
+def _with_shape(line: str, shape: Shape | None, names: Names) -> str:
+    return line if shape is None else f"{line}  # {shape_words(shape, names)}"
+
+
+def _size_lines(program: Program, names: Names, text: str) -> list[str]:
+    lines = []
+    for size in program.sizes:
+        place, name = program.place_of(size), names.sizes[size]
+        if place is not None and re.search(rf"\b{name}\b", text):
+            lines.append(f"{name} = {names.arguments[place[0]]}.shape[{place[1]}]")
+    return lines
+
+
+def _freed(
+    lines: Sequence[tuple[str, Shape | None]], body: Sequence[str], results: Sequence[str]
+) -> list[tuple[str, Shape | None]]:
+    """Drop a matrix after its last use, so that its memory serves the next one."""
+    used = [set(re.findall(r"\bv\d+\b", line)) for line, _ in lines]
+    last = {name: k for k, names in enumerate(used) for name in names}
+    kept = {name for result in results for name in re.findall(r"\bv\d+\b", result)}
+    large = {line.split(" =")[0] for line, shape in lines if shape is not None and len(shape) > 1}
+    freed: list[tuple[str, Shape | None]] = []
+    for k, line in enumerate(body):
+        freed.append((line, lines[k][1]))
+        done = sorted(name for name in large - kept if last[name] == k)
+        if done and k < len(body) - 1:
+            freed.append((f"del {', '.join(done)}", None))
+    return freed
+
+
+def _results(program: Program, primitives: Primitives) -> list[str]:
+    """Return what is returned: arrays of the caller's own, never an argument or a shared or read-only view of one."""
+    results: list[str] = []
+    owned: set[int] = set()
+    for k in program.outputs:
+        text, root = primitives.texts[k], k
+        step = program.instructions[root]
+        while step.is_view:
+            root = step.operands[0]
+            step = program.instructions[root]
+        if k in primitives.numbers:
+            text = f"dtype.type({text})"
+        elif program.instructions[k].shape:
+            borrowed = root in owned or isinstance(step.action, Load) or _is_expanded(program, k, primitives.numbers)
+            text = f"{primitives.names.module}.array({text})" if borrowed else text
+            owned.add(root)
+        results.append(text)
+    return results
+
+
+def _is_expanded(program: Program, k: int, numbers: set[int]) -> bool:
+    """True for a read-only view that repeats entries; a repeated number is an array filled with it."""
+    step = program.instructions[k]
+    return step.is_view and len(step.output) > len(set(step.subscripts[0])) and step.operands[0] not in numbers
+
+
+# --- the function to take away
+def source_text(exprs: Expr | Sequence[Expr], backend: str = "numpy", name: str = "gradient") -> str:
+    """Return readable code that computes the expressions and stands alone, without chainrule.
+
+    One expression gives a function that returns one array, several a tuple. Parameters have the symbols' names where
+    these are safe.
+    Raises: DomainError for a backend that does not exist, or a name that is no safe identifier.
+
+    >>> from chainrule.expression.build import dot, vector
+    >>> x = vector("x", "n")
+    >>> print(source_text(dot(x, x), name="square"))
+    import numpy as np
+    <BLANKLINE>
+    <BLANKLINE>
+    def square(x):
+        # x: n
+        v0 = x @ x  # number
+        return v0
+    <BLANKLINE>
+    """
+    listed = (exprs,) if isinstance(exprs, Expr) else tuple(exprs)
+    library = backend_named(backend)
+    if not is_safe_name(name):
+        raise DomainError(f"a function cannot be called {name!r}", expected="an identifier that is not taken")
+    program = lower(*listed)
+    found = helpers(program)
+    names = readable_names(program, {name, *found})
+    head = ["from __future__ import annotations", ""] if found else []
+    any_type = any("Any" in _source_of(helper) for helper in found.values())
+    head += [library.import_line] if not any_type else ["from typing import Any", "", library.import_line]
+    blocks = ["\n".join(head), *(_source_of(helper).rstrip() for helper in found.values())]
+    formulas = "\n".join(f"# {formula}" for e in listed for formula in _formula(e))
+    blocks.append(f"{formulas}\n{function_text(program, names, name, free_early=False)}".lstrip("\n"))
+    return "\n\n\n".join(blocks)
+
+
+def helpers(program: Program) -> dict[str, Callable[..., Any]]:
+    """Return the functions that the lines of the operations call."""
+    ops = [step.action.op for step in program.instructions if isinstance(step.action, Map)]
+    return {op.code.helper.__name__: op.code.helper for op in ops if op.code.helper is not None}
+
+
+def _source_of(helper: Callable[..., Any]) -> str:
+    return textwrap.dedent(inspect.getsource(helper))
+
+
+def _formula(e: Expr) -> list[str]:
+    """Return the expression as lines of a comment: one line of printable characters, wrapped."""
+    if not hasattr(Expr, "views"):
+        return []
+    line = "".join(c for c in " ".join(str(e).split()) if c.isprintable())
+    return textwrap.wrap(line, COMMENT_WIDTH)
+
+
+# --- the way in
+def entry_text(program: Program, names: Names) -> str:
+    """Return the source of a function that returns the arguments if they can be used as they are, else None.
+
+    They can if all are arrays of one float type in the right shapes; a Python number takes their type.
+    """
+    pairs = list(zip(names.arguments, program.arguments, strict=True))
+    first = next((own for own, symbol in pairs if symbol.shape), None)
+    number = f"{first}.dtype.type" if first else "float64"
+    plain = f" and {first}.__class__ is ndarray" if first else ""
+    scalars = [own for own, symbol in pairs if not symbol.shape]
+    lines = [f"if {own}.__class__ is float{plain}:\n    {own} = {number}({own})" for own in scalars]
+    given = [names.sizes[size] for size in program.given]
+    conditions = [*_array_conditions(pairs), *(f"{own}.__class__ is {number}" for own in scalars)]
+    conditions += [f"{own}.__class__ is int and {own} >= 0" for own in given]
+    parameters = [*names.arguments, *given]
+    condition = "\n    and ".join(conditions) or "True"
+    lines += [f"if (\n    {condition}\n):\n    return ({''.join(f'{own}, ' for own in parameters)})", "return None"]
+    return f"def enter({', '.join(parameters)}):\n{textwrap.indent(chr(10).join(lines), '    ')}\n"
+
+
+def _array_conditions(pairs: Sequence[tuple[str, Symbol]]) -> list[str]:
+    seen: dict[str, str] = {}
+    conditions: list[str] = []
+    arrays = [(own, symbol) for own, symbol in pairs if symbol.shape]
+    for own, symbol in arrays:
+        first = arrays[0][0]
+        same = f"{own}.dtype is {first}.dtype" if own != first else f"({own}.dtype is double or {own}.dtype is single)"
+        conditions += [f"{own}.__class__ is ndarray", same, f"{own}.ndim == {symbol.ndim}"]
+        for axis, size in enumerate(symbol.shape):
+            here = f"{own}.shape[{axis}]"
+            wanted = size if isinstance(size, int) else seen.setdefault(size, here)
+            if wanted != here:
+                conditions.append(f"{here} == {wanted}")
+    return conditions

@@ -1,0 +1,178 @@
+"""The last part of a derivation: substitute the names back, simplify, name what repeats, close, and update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chainrule.derivative.differentiate import substitute
+from chainrule.explain.intermediates import Intermediate
+from chainrule.explain.samples import has_gate, sampled
+from chainrule.expression.build import subtract
+from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Symbol, walk
+from chainrule.expression.power import exponent_of
+from chainrule.expression.shape import Size
+from chainrule.expression.total import scale
+from chainrule.rewrite.rule import Rewrite
+from chainrule.rewrite.statement import Equation, Indexed, Partial, Step, Transposed, Written, WrittenProduct, WrittenSum
+from chainrule.simplify.simplify import simplify
+
+SCOPE_NOTE = (
+    "a condition that depends on i stays inside Σᵢ; published lines that move it outside are right only if "
+    "all samples are on the same branch"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The closing steps and the names they introduced."""
+
+    steps: tuple[Step, ...]
+    names: tuple[Intermediate, ...]
+
+
+def closing_steps(
+    total: Expr,
+    root: Intermediate,
+    variables: tuple[Intermediate, ...],
+    wrt: Symbol,
+    size: Size | None,
+    result: Expr,
+) -> Closing:
+    """Return the steps from the chained derivative, in terms of names, to the closed form and the update."""
+    left = Partial(root.symbol, wrt)
+    steps: list[Step] = []
+    current = total
+    if variables and set(total.symbols) & {i.symbol.name for i in variables}:
+        current = _expanded(total, variables)
+        names = ", ".join(i.symbol.name for i in reversed(variables) if i.symbol.name in _used(total, variables))
+        forms = _forms(current, root.symbol.ndim, size)
+        because = "put the definitions back in place of the names"
+        steps.append(
+            Step("substitute", Equation(left, forms, root.symbol.ndim), because, None, "substitute", f"replaces {names}")
+        )
+    records: list[Rewrite] = []
+    simplified = simplify(current, record=records.append)
+    if simplified is not current:
+        rules = "; ".join(dict.fromkeys(r.rule for r in records)) or "collect like terms"
+        because = "; ".join(dict.fromkeys(r.because for r in records if r.because)) or "equal terms add up"
+        forms = _forms(simplified, root.symbol.ndim, size)
+        steps.append(Step(rules, Equation(left, forms, root.symbol.ndim), because, None, "substitute"))
+    steps += _constants_out(simplified, left, root, size)
+    named, definitions = _named(result, root, variables, wrt)
+    if definitions or not _already_said(steps, total, result, variables):
+        steps += _closed_form(result, named, definitions, left, root, size)
+    steps += _update(named, root, wrt)
+    return Closing(tuple(steps), definitions)
+
+
+def _already_said(steps: list[Step], total: Expr, result: Expr, variables: tuple[Intermediate, ...]) -> bool:
+    """True if the last step already shows the result in matrix form."""
+    if not steps:
+        return not variables and total is result
+    return steps[-1].equation.right[-1] is result
+
+
+def _used(e: Expr, variables: tuple[Intermediate, ...]) -> set[str]:
+    """Return the names that occur in `e`, directly or inside the definition of one that does."""
+    found = set(e.symbols)
+    for i in reversed(variables):
+        if i.symbol.name in found:
+            found |= set(i.definition.symbols)
+    return found
+
+
+def _expanded(e: Expr, variables: tuple[Intermediate, ...]) -> Expr:
+    for i in reversed(variables):
+        e = substitute(e, {i.symbol: i.definition})
+    return e
+
+
+def _forms(e: Expr, outputs: int, size: Size | None) -> tuple[Written, ...]:
+    """Sample by sample with a case split where there is a gate; the matrix form otherwise."""
+    if has_gate(e) and sampled(e, outputs, size):
+        return (Indexed(e, size, cases=True, inside=size is not None and not outputs),)
+    return (e,)
+
+
+def _constants_out(e: Expr, left: Partial, root: Intermediate, size: Size | None) -> list[Step]:
+    """(1/N) Σᵢ −2(yᵢ − …) = (2/N) Σᵢ (… − yᵢ): constants leave the sum, conditions do not."""
+    if size is None or root.symbol.shape or not has_gate(e) or not sampled(e, 0, size):
+        return []
+    equation = Equation(left, (Indexed(e, size, cases=True),), 0)
+    because = "a constant factor leaves the sum and takes its sign along"
+    return [Step("constant multiple", equation, because, None, "substitute", SCOPE_NOTE)]
+
+
+def _named(
+    result: Expr, root: Intermediate, variables: tuple[Intermediate, ...], wrt: Symbol
+) -> tuple[Expr, tuple[Intermediate, ...]]:
+    """Name the error term e and the mask m in the closed form. The sign of e makes the whole positive."""
+    product = result.args[0] if isinstance(result, Add) and len(result.args) == 1 else result
+    coefficient = result.coefficients[0] if isinstance(result, Add) and len(result.args) == 1 else 1
+    if not isinstance(product, Einsum):
+        return result, ()
+    taken = {*root.definition.symbols, *(i.symbol.name for i in variables), *result.symbols, root.symbol.name}
+    replacements: dict[Expr, Expr] = {}
+    definitions: list[Intermediate] = []
+    for factor in product.args:
+        if isinstance(factor, Apply) and factor.op.is_gate and factor.shape and "m" not in taken:
+            replacements[factor] = _define("m", factor, definitions, taken)
+        elif isinstance(factor, Add) and factor.shape and _is_residual(factor) and "e" not in taken:
+            sign = -1 if coefficient < 0 else 1
+            symbol = _define("e", scale(sign, factor), definitions, taken)
+            replacements[factor] = scale(sign, symbol)
+    if not any(d.symbol.name == "e" for d in definitions):
+        return result, ()
+    return substitute(result, replacements), tuple(definitions)
+
+
+def _define(name: str, e: Expr, definitions: list[Intermediate], taken: set[str]) -> Symbol:
+    symbol = Symbol(name, e.shape)
+    definitions.append(Intermediate(symbol, e))
+    taken.add(name)
+    return symbol
+
+
+def _is_residual(e: Add) -> bool:
+    """True for a difference with a plain symbol in it: what is predicted against what is given."""
+    signs = {c > 0 for c in e.coefficients}
+    return len(signs) == 2 and any(isinstance(t, Symbol) for t in e.args)
+
+
+def _closed_form(
+    result: Expr, named: Expr, names: tuple[Intermediate, ...], left: Partial, root: Intermediate, size: Size | None
+) -> list[Step]:
+    steps = []
+    for i in names:
+        rule = "name the error term" if i.symbol.name == "e" else "name the mask"
+        because = (
+            "the error of each sample: what is predicted minus what is given"
+            if i.symbol.name == "e"
+            else "1 for the samples on the active branch, 0 for the others"
+        )
+        steps.append(Step(rule, Equation(i.symbol, (i.definition,), by_definition=True), because, None, "closed form"))
+    masked = bool(names) and size is not None and any(i.symbol.name == "m" for i in names) and not root.symbol.shape
+    forms: tuple[Written, ...] = (Indexed(named, size, samples=True), named) if masked else (named,)
+    because = "the whole derivative as one product of matrices and vectors" if result.shape else "the whole derivative"
+    steps.append(Step("closed form", Equation(left, forms, root.symbol.ndim), because, None, "closed form"))
+    return steps
+
+
+def _update(named: Expr, root: Intermediate, wrt: Symbol) -> list[Step]:
+    """w ← w − η (∂C/∂w)ᵀ, for a cost: a scalar that averages over samples."""
+    if root.symbol.shape or not _is_cost(root.definition):
+        return []
+    eta = Symbol("eta" if "eta" not in named.symbols else "eta0")
+    after = subtract(wrt, eta * named)
+    because = "go a small step η against the gradient" + ("; the row becomes a column first" if wrt.shape else "")
+    slope = Partial(root.symbol, wrt)
+    move = WrittenProduct((eta, Transposed(slope) if wrt.ndim == 1 else slope), (0,))
+    equation = Equation(wrt, (WrittenSum((1, -1), (wrt, move)), after), arrow=True)
+    return [Step("gradient descent", equation, because, None, "update")]
+
+
+def _is_cost(e: Expr) -> bool:
+    """True for a mean: a product with 1/N."""
+    return any(
+        isinstance(exponent_of(n)[0], Dimension) and exponent_of(n)[1] == -1 for n in walk(e) if isinstance(n, Apply)
+    )

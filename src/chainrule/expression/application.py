@@ -1,0 +1,319 @@
+"""Rules of application: how the shapes of a function's arguments go, and which constructor builds the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import chainrule.expression.build as build
+import chainrule.expression.indexed as indexed
+import chainrule.expression.multiplication as multiplication
+from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError
+from chainrule.expression.indexed import Context, Value
+from chainrule.expression.node import Expr
+from chainrule.expression.op import CATALOGUE, Op
+from chainrule.expression.sizes import Axes, SizeVariable
+from chainrule.syntax.tree import Binary, Call, Name, Num, Tree, Unary
+from chainrule.syntax.tree import Sequence as Listed
+
+
+@dataclass(slots=True)
+class Use:
+    """One application: the call as written, its arguments' values, and the context it stands in."""
+
+    context: Context
+    call: Call
+    values: tuple[Value, ...]
+
+    def keyword(self, name: str) -> Tree | None:
+        """Return what was written after `name=`."""
+        return next((tree for key, tree in self.call.keywords if key == name), None)
+
+    def wrong(self, message: str, tree: Tree | None = None, **details: str) -> FormulaSyntaxError:
+        """Return an error at the function's name, or at an argument."""
+        span = self.call.mark if tree is None else tree.span
+        return FormulaSyntaxError(message, text=self.context.text, spans=(span,), **details)
+
+
+Rule = Callable[[Use], Value]
+
+
+def literal(tree: Tree) -> Fraction | None:
+    """Return the number that is written, or None if it is not a plain number."""
+    if isinstance(tree, Num):
+        return tree.value
+    if isinstance(tree, Unary) and tree.operator in "+-":
+        inner = literal(tree.argument)
+        return None if inner is None else -inner if tree.operator == "-" else inner
+    if isinstance(tree, Binary) and tree.operator == "/":
+        a, b = literal(tree.left), literal(tree.right)
+        return a / b if a is not None and b else None
+    return None
+
+
+def whole(use: Use, tree: Tree) -> int:
+    """Return the integer that is written. Raises: FormulaSyntaxError."""
+    number = literal(tree)
+    if number is None or number.denominator != 1:
+        raise use.wrong("a whole number is needed here", tree, hint="axis=0 is the rows, axis=1 the columns")
+    return int(number)
+
+
+def axes_of(use: Use, value: Value) -> tuple[int, ...]:
+    """Return the axes that `axis=` (or a second argument) names, as non-negative numbers; all without it."""
+    tree = use.keyword("axis")
+    shift = 0
+    if tree is None and len(use.call.arguments) > 1:
+        tree, shift = use.call.arguments[1], int(use.context.one_based)
+    if tree is None or (isinstance(tree, Name) and tree.name == "None"):
+        return tuple(range(value.rank))
+    listed = tree.items if isinstance(tree, Listed) else (tree,)
+    try:
+        return build.normal_axes(tuple(whole(use, item) - shift for item in listed), value.rank)
+    except ChainruleError as error:
+        raise error.at(use.context.text, tree.span) from None
+
+
+def keeps_dims(use: Use) -> bool:
+    """Return whether `keepdims=True` was written."""
+    tree = use.keyword("keepdims")
+    return tree is not None and (tree.name == "True" if isinstance(tree, Name) else literal(tree) == 1)
+
+
+# --- rules
+def pointwise(function: Callable[..., Expr]) -> Rule:
+    """A constructor that works entry by entry."""
+    return lambda use: indexed.elementwise(use.context, function, *use.values)
+
+
+def reduction(function: Callable[..., Expr]) -> Rule:
+    """A constructor such as `sum`, with `axis=` and `keepdims=`."""
+
+    def rule(use: Use) -> Value:
+        value = use.values[0]
+        use.context.find_odd(multiplication.ODD_SCALAR, value)
+        axes, keep = axes_of(use, value), keeps_dims(use)
+        shift = len(value.labels)
+        shifted = tuple(axis + shift for axis in axes)
+        one = use.context.sizes.of(1)
+        left = tuple(one if k in axes else axis for k, axis in enumerate(value.axes) if keep or k not in axes)
+        side = "column" if use.context.oriented and len(left) == 1 else ""
+        return Value(left, lambda e: function(e, shifted, keep), (value,), value.labels, side)  # type: ignore[arg-type]
+
+    return rule
+
+
+def contracted(spec: str) -> Rule:
+    """An Einstein sum over the arguments' last axes."""
+
+    def rule(use: Use) -> Value:
+        groups = spec.split("->")[0].split(",")
+        for value, group in zip(use.values, groups, strict=True):
+            need_rank(use, value, len(group.removeprefix("...")))
+        return multiplication.contraction(use.context, spec, *use.values)
+
+    return rule
+
+
+def need_rank(use: Use, value: Value, rank: int) -> None:
+    """Check that a value has axes enough. Raises: ShapeError."""
+    if value.rank < rank:
+        use.context.wants_matrix = rank == 2
+        raise ShapeError(
+            f"{use.call.function} needs {('a scalar', 'a vector', 'a matrix')[rank]}",
+            text=use.context.text,
+            spans=(value.span,),
+            expected=("", "a vector", "a matrix")[rank],
+            found=f"{use.context.said(value)} is {('a scalar', 'a vector')[value.rank]}",
+        )
+
+
+def by_signature(op: Op) -> Rule:
+    """An operation of the catalogue, by its gufunc signature; one that reduces an axis reduces all unless told."""
+
+    def rule(use: Use) -> Value:
+        sizes: dict[str, tuple[Value, int]] = {}
+        for value, core in zip(use.values, op.core.inputs, strict=True):
+            need_rank(use, value, len(core))
+            for k, letter in enumerate(core):
+                first = sizes.setdefault(letter, (value, k - len(core)))
+                use.context.tie(*first, value, k - len(core))
+        output = tuple(sizes[c][0].axes[sizes[c][1]] for c in op.core.output)
+        return indexed.gufunc(use.context, op, [len(c) for c in op.core.inputs], output, *use.values)
+
+    if op.signature == "(n)->()":
+        return _along(rule, op, ())
+    return _along(rule, op, (-1,)) if op.signature == "(n)->(n)" else rule
+
+
+def _along(rule: Rule, op: Op, default: tuple[int, ...]) -> Rule:
+    """Let an operation on the last axis work along the axes asked for: they are moved to the end and back."""
+
+    def along(use: Use) -> Value:
+        value = use.values[0]
+        need_rank(use, value, 1)
+        said = axes_of(use, value)
+        axes = said if use.keyword("axis") or len(use.values) > 1 or not default else (value.rank - 1,)
+        reduces = not op.core.output
+        one = replace(use, values=(value,))
+        for axis in sorted(axes, reverse=True):
+            moved = replace(one, values=(_moved(value, axis, value.rank - 1),))
+            value = rule(moved) if reduces else _moved(rule(moved), value.rank - 1, axis)
+        return value
+
+    return along
+
+
+def _moved(value: Value, source: int, target: int) -> Value:
+    """Return the value with one axis moved to another place."""
+    if source == target:
+        return value
+    order = [k for k in range(value.rank) if k != source]
+    order.insert(target, source)
+    shift = len(value.labels)
+    whole_order = (*range(shift), *(k + shift for k in order))
+    axes = tuple(value.axes[k] for k in order)
+    return Value(axes, lambda e: build.transpose(e, whole_order), (value,), value.labels, tree=value.tree)
+
+
+def extreme(pairwise: str, along: str) -> Rule:
+    """max and min: of several arguments entry by entry, of one argument over its entries."""
+
+    def rule(use: Use) -> Value:
+        by_axis = use.keyword("axis") is not None
+        if len(use.values) == 1 or by_axis:
+            if along not in CATALOGUE:
+                raise unknown(use, f"{use.call.function} of one argument is not supported yet", hint="max(a, b) is")
+            return by_signature(CATALOGUE[along])(use)
+        value = use.values[0]
+        for other in use.values[1:]:
+            value = indexed.elementwise(use.context, CATALOGUE[pairwise], value, other)
+        return value
+
+    return rule
+
+
+def unknown(use: Use, message: str, hint: str = "") -> DomainError:
+    """Return the error of something that is not supported."""
+    return DomainError(message, text=use.context.text, spans=(use.call.span,), hint=hint)
+
+
+def norm(order: int) -> Rule:
+    """The 2-norm √Σx² (of a matrix: Frobenius), or the 1-norm Σ|x| over all entries."""
+
+    def rule(use: Use) -> Value:
+        value = use.values[0]
+        chosen = order
+        written = use.keyword("ord") or (use.call.arguments[1] if len(use.call.arguments) > 1 else None)
+        if written is not None and not (isinstance(written, Name) and written.name in ("F", "fro")):
+            chosen = whole(use, written)
+        if chosen not in (1, 2):
+            raise unknown(use, "only the 1-norm and the 2-norm are supported yet")
+        use.context.find_odd(multiplication.ODD_SCALAR, value)
+        find_residual(use.context, value)
+        core = value.rank
+
+        def make(e: Expr) -> Expr:
+            axes = tuple(range(e.ndim - core, e.ndim))
+            if chosen == 1:
+                return build.sum(CATALOGUE["abs"](e), axes)
+            return build.power(build.sum(build.power(e, 2), axes), Fraction(1, 2))
+
+        return Value((), make, (value,), value.labels)
+
+    return rule
+
+
+def find_residual(context: Context, value: Value) -> None:
+    """In ‖Ax − b‖ the b is a vector: note a plain scalar there as odd. (In ‖y − Xw − b‖ it may well be a scalar.)"""
+    tree = value.tree
+    if value.rank != 1 or not isinstance(tree, Binary) or tree.operator != "-":
+        return
+    single = not (isinstance(tree.left, Binary) and tree.left.operator in "+-")
+    if single and context.is_plain_scalar(value.parts[1]):
+        context.find_odd(2.0, value.parts[1])
+
+
+def absolute(use: Use) -> Value:
+    """|x|: of a matrix in LaTeX the determinant, of a vector in LaTeX its length, else entry by entry."""
+    value = use.values[0]
+    written = use.context.text[use.call.mark.start : use.call.mark.end]
+    if use.context.oriented and value.rank and "abs" not in written:
+        return norm(2)(use) if value.rank == 1 else by_signature(CATALOGUE["det"])(use)
+    return pointwise(CATALOGUE["abs"])(use)
+
+
+def diagonal(use: Use) -> Value:
+    """diag(v) is the matrix with v on its diagonal, diag(M) the diagonal of M."""
+    value = use.values[0]
+    if value.rank > 1:
+        return contracted("...ii->...i")(use)
+    need_rank(use, value, 1)
+    use_axes = (value.axes[0], value.axes[0])
+    return indexed.gufunc(use.context, build.diagonal_matrix, [1], use_axes, value)
+
+
+def transposed(use: Use) -> Value:
+    """transpose(A)."""
+    return multiplication.transpose(use.context, use.values[0])
+
+
+def dotted(use: Use) -> Value:
+    """dot(a, b): the dot product of two vectors, else the matrix product."""
+    for value in use.values:
+        use.context.find_odd(multiplication.ODD_SCALAR, value)
+    return multiplication.dot(use.context, *use.values)
+
+
+def size_of(context: Context, tree: Tree) -> SizeVariable:
+    """Return the size that an argument of `eye`, `ones` … names. Raises: FormulaSyntaxError."""
+    number = literal(tree)
+    if number is not None and number.denominator == 1 and number >= 0:
+        return context.sizes.of(int(number), tree.span)
+    if isinstance(tree, Name):
+        return context.sizes.of(tree.name, tree.span)
+    raise FormulaSyntaxError("a size is needed here", text=context.text, spans=(tree.span,), expected="n, or 3")
+
+
+def filled(make: Callable[..., Expr], least: int) -> Rule:
+    """ones, zeros and eye: of the sizes given, or of sizes that the context decides."""
+
+    def rule(use: Use) -> Value:
+        trees = [item for a in use.call.arguments for item in (a.items if isinstance(a, Listed) else (a,))]
+        axes: Axes = tuple(size_of(use.context, tree) for tree in trees)
+        return constant_array(use.context, make, axes or tuple(use.context.sizes.fresh() for _ in range(least)))
+
+    return rule
+
+
+def constant_array(context: Context, make: Callable[..., Expr], axes: Axes) -> Value:
+    """Return `make(*sizes)`, an array of constants."""
+    side = "column" if context.oriented and len(axes) == 1 else ""
+    return Value(axes, lambda: make(*(axis.size for axis in axes)), side=side)  # type: ignore[arg-type]
+
+
+def identity(context: Context, axis: SizeVariable) -> Value:
+    """Return the identity matrix of a size."""
+    return Value((axis, axis), lambda: build.eye(axis.size))
+
+
+def eye(use: Use) -> Value:
+    """eye(n), or the identity whose size the context decides."""
+    trees = use.call.arguments
+    first = size_of(use.context, trees[0]) if trees else use.context.sizes.fresh()
+    if len(trees) == 2 and size_of(use.context, trees[1]).root is not first.root:
+        raise use.wrong("an identity matrix is square", trees[1])
+    return identity(use.context, first)
+
+
+def repeated(rank: int) -> Rule:
+    """MATLAB's `vector(c)` and `matrix(c)`: an array with c everywhere, its size decided by the context."""
+
+    def rule(use: Use) -> Value:
+        need = use.values[0]
+        axes = tuple(use.context.sizes.fresh() for _ in range(rank))
+        ones = constant_array(use.context, build.ones, axes)
+        return indexed.elementwise(use.context, build.multiply, ones, need)
+
+    return rule

@@ -1,0 +1,130 @@
+"""The functions of the language: how many arguments each takes, how shapes go, and which constructor builds it.
+
+Every operation of the catalogue is a function here too, by its signature. A row of the table is
+`name: Function(rule, least, most, keywords)`; a rule takes the use and returns a value.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from fractions import Fraction
+
+import chainrule.expression.application as rules
+import chainrule.expression.build as build
+import chainrule.expression.multiplication as multiplication
+from chainrule.errors import FormulaSyntaxError
+from chainrule.expression.indexed import Context
+from chainrule.expression.node import Expr
+from chainrule.expression.op import CATALOGUE, Op
+from chainrule.syntax.tree import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function's rule, how many arguments it takes, and which keywords; `sizes` if its arguments are sizes."""
+
+    rule: rules.Rule
+    least: int
+    most: int
+    keywords: tuple[str, ...] = ()
+    sizes: bool = False
+
+
+def _first(e: Expr) -> Expr:
+    return e
+
+
+_SUMS = ("axis", "keepdims")
+_ARRAY = ("dtype",)
+# fmt: off
+FUNCTIONS: dict[str, Function] = {
+    "sum":       Function(rules.reduction(build.sum), 1, 2, _SUMS),
+    "mean":      Function(rules.reduction(build.mean), 1, 2, _SUMS),
+    "max":       Function(rules.extreme("maximum", "max"), 1, 9, _SUMS),
+    "min":       Function(rules.extreme("minimum", "min"), 1, 9, _SUMS),
+    "dot":       Function(rules.dotted, 2, 2),
+    "inner":     Function(rules.dotted, 2, 2),
+    "vdot":      Function(rules.dotted, 2, 2),
+    "matmul":    Function(lambda use: multiplication.matmul(use.context, *use.values), 2, 2),
+    "outer":     Function(rules.contracted("...i,...j->...ij"), 2, 2),
+    "trace":     Function(rules.contracted("...ii->..."), 1, 1),
+    "tr":        Function(rules.contracted("...ii->..."), 1, 1),
+    "diag":      Function(rules.diagonal, 1, 1),
+    "transpose": Function(rules.transposed, 1, 1),
+    "norm":      Function(rules.norm(2), 1, 2, ("ord",)),
+    "norm1":     Function(rules.norm(1), 1, 1),
+    "norm2":     Function(rules.norm(2), 1, 1),
+    "abs":       Function(rules.absolute, 1, 1),
+    "sqrt":      Function(rules.pointwise(lambda e: build.power(e, Fraction(1, 2))), 1, 1),
+    "square":    Function(rules.pointwise(lambda e: build.power(e, 2)), 1, 1),
+    "power":     Function(rules.pointwise(build.power), 2, 2),
+    "add":       Function(rules.pointwise(build.add), 2, 2),
+    "subtract":  Function(rules.pointwise(build.subtract), 2, 2),
+    "multiply":  Function(rules.pointwise(build.multiply), 2, 2),
+    "divide":    Function(rules.pointwise(build.divide), 2, 2),
+    "negative":  Function(rules.pointwise(build.negative), 1, 1),
+    "reciprocal": Function(rules.pointwise(lambda e: build.divide(1, e)), 1, 1),
+    "indicator": Function(rules.pointwise(_first), 1, 1),
+    "ones":      Function(rules.filled(build.ones, 1), 0, 9, _ARRAY, sizes=True),
+    "zeros":     Function(rules.filled(build.zeros, 1), 0, 9, _ARRAY, sizes=True),
+    "eye":       Function(rules.eye, 0, 2, _ARRAY, sizes=True),
+    "identity":  Function(rules.eye, 0, 1, _ARRAY, sizes=True),
+    "vector":    Function(rules.repeated(1), 1, 1),
+    "matrix":    Function(rules.repeated(2), 1, 1),
+}
+# fmt: on
+
+
+def function_names() -> frozenset[str]:
+    """Every name that can be called: the language's own and the catalogue's."""
+    return frozenset(FUNCTIONS) | frozenset(CATALOGUE)
+
+
+def find(context: Context, call: Call) -> Function:
+    """Return the function that is called, its arguments counted and its keywords checked.
+
+    Raises: FormulaSyntaxError naming the nearest function, or saying how many arguments or which keywords it takes.
+    """
+    name = call.function
+    function = FUNCTIONS.get(name) or (_of_op(CATALOGUE[name]) if name in CATALOGUE else None)
+    if function is None:
+        raise _unknown_function(context, call)
+    count = len(call.arguments)
+    if not function.least <= count <= function.most:
+        few = str(function.least) if function.least == function.most else f"{function.least} to {function.most}"
+        raise FormulaSyntaxError(
+            f"{name} takes {few} argument{'' if few == '1' else 's'}",
+            text=context.text,
+            spans=(call.span,),
+            expected=CATALOGUE[name].spelling if name in CATALOGUE else few,
+            found=str(count),
+        )
+    for key, tree in call.keywords:
+        if key not in function.keywords:
+            allowed = ", ".join(function.keywords) or "no keyword"
+            spans = (call.mark, tree.span)
+            raise FormulaSyntaxError(
+                f"{name} does not take {key}=", text=context.text, spans=spans, expected=allowed, found=f"{key}="
+            )
+    return function
+
+
+def _of_op(op: Op) -> Function:
+    count = len(op.parameters)
+    if op.signature in ("(n)->()", "(n)->(n)"):
+        return Function(rules.by_signature(op), 1, 1, ("axis",))
+    return Function(rules.by_signature(op), count, count)
+
+
+def _unknown_function(context: Context, call: Call) -> FormulaSyntaxError:
+    names = sorted(function_names())
+    near = difflib.get_close_matches(call.function, names, n=1, cutoff=0.6)
+    return FormulaSyntaxError(
+        f"there is no function {call.function}",
+        text=context.text,
+        spans=(call.mark,),
+        expected="a function such as relu, exp, sum, norm",
+        found=call.function,
+        hint=f"did you mean {near[0]}?" if near else "write * for a product",
+    )

@@ -1,0 +1,271 @@
+"""From an expression to matrix notation. What has none is written with indices (`index.py`), whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction as Rational
+
+import chainrule.notation.index as index
+from chainrule.expression.node import (
+    Add,
+    Apply,
+    Dimension,
+    Einsum,
+    Expr,
+    Identity,
+    Number,
+    Ones,
+    Symbol,
+    is_zero,
+)
+from chainrule.expression.power import constant_value, exponent_of
+from chainrule.expression.power import power as power_op
+from chainrule.expression.product import Factor, factors_of
+from chainrule.expression.shape import Scalar
+from chainrule.expression.total import linear_terms, scale
+from chainrule.notation.contraction import Network, NoMatrixForm
+from chainrule.notation.layout import (
+    ONE_LAYOUT,
+    Applied,
+    Bracket,
+    Constant,
+    Extent,
+    Fraction,
+    Hadamard,
+    Layout,
+    Name,
+    Norm,
+    Numeral,
+    Orientation,
+    Power,
+    Quotient,
+    Relation,
+    Root,
+    Sub,
+    Sum,
+    kind_of_rank,
+    oriented,
+    product,
+)
+from chainrule.notation.order import SignedLayout, ordered_terms, scaled
+
+Names = Mapping[str, Layout]  # symbols that stand for a piece of notation
+
+
+def notate(e: Expr, orientation: Orientation = "plain") -> Layout:
+    """Return the notation of an expression: matrix notation where there is one, else index notation.
+
+    A vector is a column; orientation "row" writes it as xᵀ, and "transposed" transposes a matrix too.
+    """
+    return notate_with(e, {}, orientation)
+
+
+def notate_with(e: Expr, names: Names, orientation: Orientation = "plain") -> Layout:
+    """Return the notation of an expression in which some symbols stand for a piece of notation."""
+    try:
+        return oriented(Writer(names).write(e), orientation)
+    except NoMatrixForm:
+        return index.entry_notation(e, names)
+
+
+def literal_notation(e: Expr) -> Layout:
+    """Return notation that, read back, is the identical expression; `einsum(…)` for what has no matrix notation."""
+    return LiteralWriter({}).write(e)
+
+
+class Writer:
+    """Writes expressions in matrix notation. Raises NoMatrixForm where there is none."""
+
+    literal = False
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self._written: dict[Expr, Layout] = {}
+
+    def write(self, e: Expr) -> Layout:
+        """Return the notation of `e`, its sign included."""
+        done = self._written.get(e)
+        if done is None:
+            sign, layout = self.signed(1, e)
+            done = self._written[e] = layout if sign > 0 else Sum((-1,), (layout,))
+        return done
+
+    def signed(self, coefficient: Scalar, e: Expr) -> SignedLayout:
+        """Return the sign and the notation of |coefficient · e|."""
+        if isinstance(e, Number):
+            value = coefficient * e.value
+            return (-1 if value < 0 else 1), scaled(abs(value), [], [], None)
+        if is_zero(e):
+            return 1, Constant("zeros", e.shape)
+        if isinstance(e, Add):
+            if len(e.args) == 1:
+                return self.signed(coefficient * e.coefficients[0], e.args[0])
+            if abs(coefficient) == 1:
+                return 1, self.sum(scale(coefficient, e))
+        return self.product(coefficient, factors_of(e), tuple(range(e.ndim)) if not isinstance(e, Einsum) else e.output)
+
+    def sum(self, e: Expr) -> Layout:
+        """Return a sum of several terms in textbook order. Among other terms, c·1⃗ is written c."""
+        return ordered_terms([self.signed(c, t) for c, t in self.terms(e)])
+
+    def terms(self, e: Expr) -> list[tuple[Scalar, Expr]]:
+        """Return the terms of a sum, a constant array as its number."""
+        return [(c, Number(1) if isinstance(t, Ones) else t) for c, t in linear_terms(e)]
+
+    # products
+    def product(self, coefficient: Scalar, factors: list[Factor], output: tuple[int, ...]) -> SignedLayout:
+        """Return sign and notation of a product: the sign goes into a difference where that reads better."""
+        if coefficient < 0:
+            coefficient, factors = self.turned(coefficient, factors)
+        sizes = {i: s for f, sub in factors for i, s in zip(sub, f.shape, strict=True)}
+        network = Network(output, sizes, self.literal)
+        below: list[Layout] = []
+        for f, sub in factors:
+            base, k = exponent_of(f)
+            if not sub and k < 0:
+                below.append(self.power(base, -k))
+            elif sub or f != Number(1):
+                self.enter(network, f, sub)
+        body = network.contract()
+        sign = -1 if coefficient < 0 else 1
+        return sign, scaled(abs(coefficient), network.scalars, below, body)
+
+    def turned(self, coefficient: Scalar, factors: list[Factor]) -> tuple[Scalar, list[Factor]]:
+        """−2 (y − z) = 2 (z − y): turn the first difference that reads no worse with the other sign."""
+        for k, (f, sub) in enumerate(factors):
+            if isinstance(f, Add) and 2 * sum(c < 0 for c in f.coefficients) >= len(f.coefficients):
+                return -coefficient, [*factors[:k], (scale(-1, f), sub), *factors[k + 1 :]]
+        return coefficient, factors
+
+    def enter(self, network: Network, f: Expr, sub: tuple[int, ...]) -> None:
+        """Enter one factor into the network."""
+        if not sub:
+            network.scalars.append(self.factor(f))
+        else:
+            network.add(self.factor(f), sub)
+
+    def factor(self, f: Expr) -> Layout:
+        """Return the notation of one factor: a leaf, a function, a power, or a sum."""
+        if isinstance(f, Symbol):
+            return self.symbol(f)
+        if isinstance(f, Dimension):
+            return Extent(f.size)
+        if isinstance(f, Ones):
+            return Constant("ones", f.shape)
+        if isinstance(f, Identity):
+            return Constant("identity", f.shape)
+        if isinstance(f, Apply):
+            return self.applied(f)
+        return self.write(f)
+
+    def symbol(self, e: Symbol) -> Layout:
+        """Return a symbol, or the piece of notation that it stands for; `x[i]` is an entry or a row."""
+        if e.name in self.names:
+            return self.names[e.name]
+        kind = kind_of_rank(e.ndim)
+        if kind == "array":
+            self.refuse()
+        name, bracket, indices = e.name.partition("[")
+        if bracket:
+            return Sub(Name(name, kind), tuple(indices.rstrip("]").split(",")), kind)
+        return Name(name, kind)
+
+    def refuse(self) -> None:
+        """An array of three axes has no matrix notation."""
+        raise NoMatrixForm
+
+    # functions
+    def applied(self, e: Apply) -> Layout:
+        """Return an operation on its arguments; powers and gates have notation of their own."""
+        if e.op is power_op:
+            base, k = exponent_of(e)
+            if base is e:
+                return Power(self.argument(e.args[0]), self.argument(e.args[1]))
+            return Quotient(ONE_LAYOUT, self.power(base, -k)) if k < 0 else self.power(base, k)
+        if e.op.is_gate:
+            return Bracket(self.condition(e.args[0]))
+        kind = kind_of_rank(e.ndim)
+        if kind == "array":
+            self.refuse()
+        return Applied(e.op, tuple(self.argument(a) for a in e.args), kind)
+
+    def argument(self, a: Expr) -> Layout:
+        """Return an argument; one that is the same number everywhere is that number."""
+        value = constant_value(a)
+        return self.write(a if value is None else Number(value))
+
+    def power(self, base: Expr, k: Scalar) -> Layout:
+        """Return base^k for k > 0: a square of a length, a root, or a power; even powers do not see the sign."""
+        written = self.write(_agreeable(base) if k % 2 == 0 else base)
+        return raised(written, k)
+
+    def condition(self, difference: Expr) -> Relation:
+        """Return `difference > 0`, with what is subtracted on the right side."""
+        terms = linear_terms(difference)
+        left = [(c, t) for c, t in terms if c > 0]
+        right = [(-c, t) for c, t in terms if c < 0]
+        if not left:
+            return Relation(self.side(right, difference), "<", Numeral(0))
+        return Relation(self.side(left, difference), ">", self.side(right, difference) if right else Numeral(0))
+
+    def side(self, terms: list[tuple[Scalar, Expr]], whole: Expr) -> Layout:
+        """Return a sum of terms; a constant array as its number, unless the numbers alone would lose the shape."""
+        if len(terms) == 1:
+            c, t = terms[0]
+            return self.argument(scale(c, t))
+        return self.sum(Add(tuple(c for c, _ in terms), tuple(t for _, t in terms), whole.shape))
+
+
+class AsStored(Writer):
+    """Writes signs as the expression holds them: −2 (y − z)."""
+
+    def turned(self, coefficient: Scalar, factors: list[Factor]) -> tuple[Scalar, list[Factor]]:
+        """Leave the sign where it is."""
+        return coefficient, factors
+
+
+class LiteralWriter(Writer):
+    """Writes what can be read back: arrays of any rank have names, and `einsum(…)` stands where notation ends."""
+
+    literal = True
+
+    def refuse(self) -> None:
+        """An array has a name, whatever its rank."""
+
+    def product(self, coefficient: Scalar, factors: list[Factor], output: tuple[int, ...]) -> SignedLayout:
+        """Return the product in matrix notation, or as an `einsum`."""
+        try:
+            if len(output) < 3 or len(factors) > 1:
+                return super().product(coefficient, factors, output)
+        except NoMatrixForm:
+            pass
+        if len(factors) == 1 and factors[0][1] == output:
+            return (-1 if coefficient < 0 else 1), product(Numeral(abs(coefficient)), self.factor(factors[0][0]))
+        spec = index.einsum_subscripts([sub for _, sub in factors], output)
+        call = index.einsum_call(spec, [self.factor(f) for f, _ in factors], len(output))
+        return (-1 if coefficient < 0 else 1), product(scaled(abs(coefficient), [], [], None), call)
+
+
+def raised(base: Layout, k: Scalar) -> Layout:
+    """Return base^k for k > 0; ‖x‖² to the k is ‖x‖ to the 2k, and the square of a matrix's entries is A ⊙ A."""
+    if isinstance(base, Power) and isinstance(base.base, Norm) and isinstance(base.exponent, Numeral):
+        return raised(base.base, k * base.exponent.value)
+    if k == 1:
+        return base
+    if k == Rational(1, 2):
+        return Root(base)
+    if k == 2 and base.kind == "matrix" and isinstance(base, Name):
+        return Hadamard((base, base))
+    exact = Rational(k) if not isinstance(k, float) else None
+    if exact is not None and exact.denominator != 1:
+        return Power(base, Fraction(Numeral(exact.numerator), Numeral(exact.denominator)))
+    return Power(base, Numeral(k))
+
+
+def _agreeable(base: Expr) -> Expr:
+    """Return the one of ±base that has fewer minus signs."""
+    if isinstance(base, Add) and 2 * sum(c < 0 for c in base.coefficients) > len(base.coefficients):
+        return scale(-1, base)
+    return base
+
+

@@ -1,0 +1,241 @@
+"""Notation as LaTeX: bold lower case for vectors, bold capitals for matrices, italics for scalars."""
+
+from __future__ import annotations
+
+import re
+
+import chainrule.notation.layout as n
+from chainrule.expression.node import Expr
+from chainrule.notation.layout import Kind, Layout
+from chainrule.notation.matrix import notate
+from chainrule.notation.written import notate_equation
+from chainrule.render.names import spelling
+from chainrule.render.outline import outline, quality
+from chainrule.render.writer import (
+    ATOM,
+    ELEMENTWISE,
+    POWER,
+    PRODUCT,
+    SUM,
+    Writer,
+    extends,
+    flattened,
+    is_coefficient,
+)
+from chainrule.rewrite.statement import Derivation
+
+SIGNS = {">": ">", "<": "<", "≤": r"\le", "≥": r"\ge", "=": "=", "←": r"\leftarrow", "≔": ":="}
+TALL = re.compile(r"\\frac|\\sum|\\begin|\\left|\\sqrt")
+WORDS = {"sum": r"\operatorname{sum}", "tr": r"\operatorname{tr}", "diag": r"\operatorname{diag}"}
+_SPECIAL = {c: "\\" + c for c in "#$%&_{}"} | {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}"}
+
+
+def latex(e: Expr) -> str:
+    r"""Write an expression in LaTeX.
+
+    >>> print(latex(A @ x))
+    \mathbf{A} \mathbf{x}
+    """
+    return layout_to_latex(notate(e))
+
+
+def layout_to_latex(e: Layout) -> str:
+    """Write notation in LaTeX."""
+    return _LATEX.write(e)
+
+
+def escaped(text: str) -> str:
+    """Return words as LaTeX text."""
+    return "".join(_SPECIAL.get(c, c) for c in text)
+
+
+def dressed(name: str, kind: Kind) -> str:
+    """Return a name in the face of its kind, with its accent and what stands below."""
+    parts = spelling(name)
+    if parts.is_greek:
+        word = "\\" + parts.word
+        word = word if kind == "scalar" else rf"\boldsymbol{{{word}}}"
+    elif len(parts.word) == 1:
+        word = parts.word if kind == "scalar" else rf"\mathbf{{{parts.word}}}"
+    else:
+        face = "mathrm" if kind == "scalar" else "mathbf"
+        word = rf"\{face}{{{escaped(parts.word)}}}"
+    if parts.accent:
+        word = rf"\{parts.accent}{{{word}}}"
+    below = parts.below if len(parts.below) == 1 or parts.below.isdigit() else rf"\mathrm{{{escaped(parts.below)}}}"
+    return f"{word}_{{{below}}}" if parts.below else word
+
+
+class LatexWriter(Writer):
+    """LaTeX mathematics."""
+
+    def parenthesized(self, text: str) -> str:
+        """Return the text in parentheses that grow where it is tall."""
+        return rf"\left({text}\right)" if TALL.search(text) else f"({text})"
+
+    def level(self, e: Layout) -> int:
+        """A fraction bar holds its parts together."""
+        return POWER if isinstance(e, n.Fraction | n.Differential) else super().level(e)
+
+    def name(self, e: n.Name) -> str:
+        return dressed(e.name, e.kind)
+
+    def numeral(self, e: n.Numeral) -> str:
+        return str(e.value)
+
+    def extent(self, e: n.Extent) -> str:
+        return dressed(e.size, "scalar")
+
+    def constant(self, e: n.Constant) -> str:
+        if e.which == "identity":
+            return r"\mathbf{I}"
+        digit = "1" if e.which == "ones" else "0"
+        if len(e.shape) == 1:
+            return rf"\vec{{{digit}}}"
+        return r"\vec{1} \vec{1}^\top" if e.which == "ones" else r"\mathbf{0}"
+
+    def product(self, e: n.Product) -> str:
+        parts = flattened(e)
+        last = len(parts) - 1
+        pieces = [self._factor(part, k == last) for k, part in enumerate(parts)]
+        result = pieces[0]
+        for k in range(1, len(pieces)):
+            spelled = is_coefficient(parts[k - 1]) and pieces[k - 1] in ("0", "1")
+            result += (r" \cdot " if spelled or pieces[k][0].isdigit() else " ") + pieces[k]
+        return result
+
+    def _factor(self, e: Layout, is_last: bool) -> str:
+        return self.write(e) if is_last and isinstance(e, n.BigSum) else self.at(e, POWER)
+
+    def hadamard(self, e: n.Hadamard) -> str:
+        return r" \odot ".join(self.at(part, PRODUCT) for part in e.parts)
+
+    def quotient(self, e: n.Quotient) -> str:
+        above = self.write(e.numerator) if isinstance(e.numerator, n.Hadamard) else self.at(e.numerator, PRODUCT)
+        return rf"{above} \oslash {self.at(e.denominator, PRODUCT)}"
+
+    def dot(self, e: n.Dot) -> str:
+        return rf"{self.at(e.left, POWER)} \cdot {self.at(e.right, POWER)}"
+
+    def fraction(self, e: n.Fraction) -> str:
+        return rf"\frac{{{self.write(e.numerator)}}}{{{self.write(e.denominator)}}}"
+
+    def sum(self, e: n.Sum) -> str:
+        result = ""
+        for sign, part in zip(e.signs, e.parts, strict=True):
+            mark = ("-" if sign < 0 else "") if not result else (" - " if sign < 0 else " + ")
+            result += mark + self.at(part, ELEMENTWISE)
+        return result
+
+    def power(self, e: n.Power) -> str:
+        mark = r"\odot " if e.base.kind in ("matrix", "array") else ""
+        return f"{self.base(e.base)}^{{{mark}{self.write(e.exponent)}}}"
+
+    def base(self, e: Layout) -> str:
+        """Return what carries a script."""
+        return self.parenthesized(self.write(e)) if isinstance(e, n.Fraction | n.Sub) else self.at(e, ATOM)
+
+    def root(self, e: n.Root) -> str:
+        return rf"\sqrt{{{self.write(e.base)}}}"
+
+    def norm(self, e: n.Norm) -> str:
+        return rf"\lVert {self.write(e.base)} \rVert"
+
+    def transpose(self, e: n.Transpose) -> str:
+        base = self.write(e.base)
+        if isinstance(e.base, n.Applied) and base.endswith("^{-1}"):
+            return base.removesuffix("^{-1}") + r"^{-\top}"
+        if isinstance(e.base, n.Sub):
+            return base + r"^\top"
+        return self.base(e.base) + r"^\top"
+
+    def sub(self, e: n.Sub) -> str:
+        indices = "".join(e.indices) if all(len(i) == 1 for i in e.indices) else ",".join(e.indices)
+        base = self.at(e.base, ATOM)
+        if "_{" in base and isinstance(e.base, n.Name):
+            return f"{base.removesuffix('}')},{indices}}}"
+        return f"{base}_{{{indices}}}"
+
+    def function(self, e: n.Function) -> str:
+        return WORDS[e.word] + self.parenthesized(self.write(e.argument))
+
+    def applied(self, e: n.Applied) -> str:
+        name = rf"\operatorname{{{escaped(e.op.name)}}}"
+        template = e.op.notation.latex or f"{name}({', '.join('$' + p for p in e.op.parameters)})"
+        return self.filled(template, e.op.parameters, e.arguments)
+
+    def big_sum(self, e: n.BigSum) -> str:
+        body = self.write(e.body) if extends(e.body) else self.at(e.body, PRODUCT)
+        if e.condition:
+            letters = ",".join(letter for letter, _ in e.indices)
+            return rf"\sum_{{{letters}:\, {self.conditions(e.condition)}}} {body}"
+        signs = [rf"\sum_{{{letter}=1}}^{{{self._size(size)}}}" for letter, size in e.indices]
+        return f"{' '.join(signs)} {body}"
+
+    def _size(self, size: int | str) -> str:
+        return str(size) if isinstance(size, int) else dressed(size, "scalar")
+
+    def conditions(self, conditions: tuple[Layout, ...]) -> str:
+        """Return conditions that hold together."""
+        return r" \text{ and } ".join(self.write(c) for c in conditions)
+
+    def cases(self, e: n.Cases) -> str:
+        rows = [
+            rf"{self.write(value)} & " + (rf"\text{{if }} {self.conditions(given)}" if given else r"\text{otherwise}")
+            for value, given in e.branches
+        ]
+        return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+
+    def relation(self, e: n.Relation) -> str:
+        return f"{self.at(e.left, SUM)} {SIGNS[e.sign]} {self.at(e.right, SUM)}"
+
+    def bracket(self, e: n.Bracket) -> str:
+        return f"[{self.write(e.condition)}]"
+
+    def differential(self, e: n.Differential) -> str:
+        mark = r"\mathrm{d}" if e.total else r"\partial"
+        return rf"\frac{{{mark} {self.at(e.of, POWER)}}}{{{mark} {self.at(e.wrt, POWER)}}}"
+
+    def contraction(self, e: n.Contraction) -> str:
+        return " : ".join(self.at(part, PRODUCT) for part in e.parts)
+
+    def einstein(self, e: n.Einstein) -> str:
+        arguments = ", ".join(self.write(a) for a in e.arguments)
+        return rf"\operatorname{{einsum}}_{{\text{{{e.subscripts}}}}}({arguments})"
+
+    def chain(self, e: n.Chain) -> str:
+        sides = [self.write(side) for side in e.sides]
+        links = "".join(f" {SIGNS[sign]} {side}" for sign, side in zip(e.signs, sides[1:], strict=True))
+        return sides[0] + links + (rf" \quad \text{{{escaped(e.condition)}}}" if e.condition else "")
+
+    def aligned(self, e: n.Chain) -> list[str]:
+        """Return the lines of an equation for `align*`, one equals sign a line."""
+        sides = [self.write(side) for side in e.sides]
+        lines = [f"{SIGNS[sign]} {side}" for sign, side in zip(e.signs, sides[1:], strict=True)]
+        return [f"{sides[0]} &{lines[0]}", *(f"&{line}" for line in lines[1:])]
+
+
+_LATEX = LatexWriter()
+
+
+def derivation_latex(d: Derivation) -> str:
+    """Write a derivation in LaTeX: an `align*` block for each part, every equation tagged with its rule."""
+    blocks = []
+    for part in outline(d):
+        lines: list[str] = []
+        for _, step in part.steps:
+            chain = notate_equation(step.equation, d.layout)
+            assert isinstance(chain, n.Chain)
+            rows = _LATEX.aligned(chain)
+            condition = rf" \quad \text{{{escaped(chain.condition)}}}" if chain.condition else ""
+            rows[-1] += rf"{condition} && \text{{{escaped(step.rule)}}}"
+            lines += rows
+        body = " \\\\\n".join(lines)
+        blocks.append(f"\\paragraph{{{escaped(part.title)}}}\n\\begin{{align*}}\n{body}\n\\end{{align*}}")
+    closing = "\n".join(rf"\noindent {escaped(line)}\par" for line in (*assumed(d), quality(d)))
+    return "\n\n".join([*blocks, closing])
+
+
+def assumed(d: Derivation) -> list[str]:
+    """Return the assumptions as sentences."""
+    return [f"Assumed: {sentence}." for sentence in d.assumptions]

@@ -1,0 +1,63 @@
+"""What every rendering of a derivation shares: headings, step numbers, marks of what was verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chainrule.rewrite.statement import Derivation, Step
+
+TITLES = {
+    "names": "Names",
+    "local": "Local Jacobians",
+    "local Jacobians": "Local Jacobians",
+    "chain": "Chain rule",
+    "chain rule": "Chain rule",
+    "substitute": "Substitute back",
+    "closed form": "Closed form",
+    "update": "Update",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive steps under one heading, with their numbers."""
+
+    title: str
+    steps: tuple[tuple[int, Step], ...]
+
+
+def outline(d: Derivation) -> list[Part]:
+    """Return the derivation's steps under their headings, in their order."""
+    parts: list[Part] = []
+    for number, step in enumerate(d.steps, 1):
+        title = TITLES.get(step.part, step.part[:1].upper() + step.part[1:]) or "Steps"
+        if parts and parts[-1].title == title:
+            parts[-1] = Part(title, (*parts[-1].steps, (number, step)))
+        else:
+            parts.append(Part(title, ((number, step),)))
+    return parts
+
+
+def mark(step: Step) -> str:
+    """Return ✓ with the largest relative error found, ✗ if the step does not hold, or nothing if it was not checked."""
+    verdict = step.verdict
+    if verdict is None:
+        return ""
+    if not verdict.holds:
+        return f"✗ {verdict.error:.0e}"
+    if verdict.method == "definition":
+        return "✓"
+    return f"✓ {verdict.error:.0e}" if verdict.error else "✓ exact"
+
+
+def quality(d: Derivation) -> str:
+    """Return how many steps were verified."""
+    good = sum(step.verdict is not None and step.verdict.holds for step in d.steps)
+    return f"verified: {good} of {len(d.steps)} steps"
+
+
+def layout_words(d: Derivation) -> str:
+    """Return what the layout means."""
+    return {"numerator": "numerator layout: gradients are rows", "denominator": "denominator layout: gradients are columns"}[
+        d.layout
+    ]

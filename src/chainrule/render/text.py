@@ -1,0 +1,263 @@
+"""Notation as Unicode text, as one would write it in a mail: `(2/N) Xᵀ([z > 0] ⊙ (z − y))`."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from unicodedata import combining
+
+import chainrule.notation.layout as n
+from chainrule.expression.node import Expr
+from chainrule.notation.layout import Layout
+from chainrule.notation.matrix import notate
+from chainrule.notation.written import notate_equation
+from chainrule.render.names import ACCENTS, GREEK, spelling, subscript, superscript
+from chainrule.render.outline import layout_words, mark, outline, quality
+from chainrule.render.writer import (
+    ATOM,
+    ELEMENTWISE,
+    POWER,
+    PRODUCT,
+    SUM,
+    Writer,
+    extends,
+    flattened,
+    is_coefficient,
+)
+from chainrule.rewrite.statement import Derivation
+
+ARROW = "\u20d7"
+_SHORT = re.compile(r"[^\W\d_]|1")
+_WORD = re.compile(r"[A-Za-zα-ωΑ-Ω]{2}|Σ")
+
+
+def text(e: Expr) -> str:
+    """Write an expression in Unicode.
+
+    >>> print(text(A @ x))
+    Ax
+    """
+    return layout_to_text(notate(e))
+
+
+def layout_to_text(e: Layout) -> str:
+    """Write notation in Unicode."""
+    return _TEXT.write(e)
+
+
+def is_short(piece: str) -> bool:
+    """True for one letter with its marks: A, xᵀ, ŵ₁, yᵢ."""
+    core = [c for c in piece if not combining(c) and c not in "ᵀ⁻" and not ("₀" <= c <= "ₜ" or c in "ᵢⱼᵣᵤᵥ²³⁴")]
+    return len(core) == 1 and _SHORT.fullmatch(core[0]) is not None
+
+
+def juxtaposed(pieces: list[str], numbers: list[bool]) -> str:
+    """Set factors side by side: letters close together if they are few, words and brackets apart."""
+    letters = [p for p, number in zip(pieces, numbers, strict=True) if not number]
+    tight = len(letters) <= 3 and all(is_short(p) for p in letters)
+    result = pieces[0]
+    for k in range(1, len(pieces)):
+        result += _space(pieces[k - 1], pieces[k], numbers[k - 1], tight) + pieces[k]
+    return result
+
+
+def _space(left: str, right: str, number: bool, tight: bool) -> str:
+    if right[0].isdigit() and not right.startswith("1" + ARROW):
+        return "·"
+    if number and "/" not in left:
+        return " " if _WORD.match(right) else "·" if left in "01" or right[0].isdigit() else ""
+    if "/" in left and number:
+        return " "
+    return "" if tight or (right.startswith("(") and (is_short(left) or left.endswith(")"))) else " "
+
+
+class TextWriter(Writer):
+    """Unicode text."""
+
+    def name(self, e: n.Name) -> str:
+        parts = spelling(e.name)
+        word = GREEK.get(parts.word, parts.word)
+        if parts.accent:
+            word = word[0] + ACCENTS[parts.accent] + word[1:]
+        return word + (subscript(parts.below) if parts.below else "")
+
+    def numeral(self, e: n.Numeral) -> str:
+        return str(e.value)
+
+    def extent(self, e: n.Extent) -> str:
+        return self.name(n.Name(e.size))
+
+    def constant(self, e: n.Constant) -> str:
+        if e.which == "identity":
+            return "I"
+        if e.which == "ones":
+            return "1" + ARROW if len(e.shape) == 1 else "1" + ARROW + "1" + ARROW + "ᵀ"
+        return "0" + ARROW if len(e.shape) == 1 else "0"
+
+    def product(self, e: n.Product) -> str:
+        parts = flattened(e)
+        last = len(parts) - 1
+        pieces = [self._factor(part, k == last) for k, part in enumerate(parts)]
+        return juxtaposed(pieces, [is_coefficient(part) for part in parts])
+
+    def _factor(self, e: Layout, is_last: bool) -> str:
+        return self.write(e) if is_last and isinstance(e, n.BigSum) else self.at(e, POWER)
+
+    def hadamard(self, e: n.Hadamard) -> str:
+        return " ⊙ ".join(self.at(part, PRODUCT) for part in e.parts)
+
+    def quotient(self, e: n.Quotient) -> str:
+        above = self.write(e.numerator) if isinstance(e.numerator, n.Hadamard) else self.at(e.numerator, PRODUCT)
+        return f"{above} ⊘ {self.at(e.denominator, PRODUCT)}"
+
+    def dot(self, e: n.Dot) -> str:
+        return f"{self.at(e.left, POWER)}·{self.at(e.right, POWER)}"
+
+    def fraction(self, e: n.Fraction) -> str:
+        return f"{self.at(e.numerator, PRODUCT)}/{self.at(e.denominator, POWER)}"
+
+    def sum(self, e: n.Sum) -> str:
+        result = ""
+        for sign, part in zip(e.signs, e.parts, strict=True):
+            mark = ("−" if sign < 0 else "") if not result else (" − " if sign < 0 else " + ")
+            result += mark + self.at(part, ELEMENTWISE)
+        return result
+
+    def power(self, e: n.Power) -> str:
+        exponent = self.write(e.exponent)
+        mark = "∘" if e.base.kind in ("matrix", "array") else ""
+        return self.at(e.base, ATOM) + mark + superscript(exponent)
+
+    def root(self, e: n.Root) -> str:
+        return f"√({self.write(e.base)})"
+
+    def norm(self, e: n.Norm) -> str:
+        return f"‖{self.write(e.base)}‖"
+
+    def transpose(self, e: n.Transpose) -> str:
+        base = self.write(e.base)
+        if isinstance(e.base, n.Applied) and base.endswith("⁻¹"):
+            return base[:-1] + "ᵀ"
+        return self.at(e.base, ATOM) + "ᵀ"
+
+    def sub(self, e: n.Sub) -> str:
+        return self.at(e.base, ATOM) + subscript("".join(e.indices))
+
+    def function(self, e: n.Function) -> str:
+        return f"{e.word}({self.write(e.argument)})"
+
+    def applied(self, e: n.Applied) -> str:
+        template = e.op.notation.text or f"{e.op.name}({', '.join('$' + p for p in e.op.parameters)})"
+        return self.filled(template, e.op.parameters, e.arguments)
+
+    def big_sum(self, e: n.BigSum) -> str:
+        letters = "".join(letter for letter, _ in e.indices)
+        below = subscript(letters)
+        if e.condition:
+            below = f"_{{{letters}: {self.conditions(e.condition)}}}"
+        return f"Σ{below} {self.write(e.body) if extends(e.body) else self.at(e.body, PRODUCT)}"
+
+    def conditions(self, conditions: tuple[Layout, ...]) -> str:
+        """Return conditions that hold together."""
+        return " and ".join(self.write(c) for c in conditions)
+
+    def cases(self, e: n.Cases) -> str:
+        branches = [
+            f"{self.write(value)} if {self.conditions(given)}" if given else f"{self.write(value)} otherwise"
+            for value, given in e.branches
+        ]
+        return "{" + "; ".join(branches) + "}"
+
+    def relation(self, e: n.Relation) -> str:
+        return f"{self.at(e.left, SUM)} {e.sign} {self.at(e.right, SUM)}"
+
+    def bracket(self, e: n.Bracket) -> str:
+        return f"[{self.write(e.condition)}]"
+
+    def differential(self, e: n.Differential) -> str:
+        mark = "d" if e.total else "∂"
+        of = self.at(e.of, POWER)
+        space = " " if isinstance(e.of, n.Applied | n.Function) else ""
+        return f"{mark}{space}{of}/{mark}{self.at(e.wrt, POWER)}"
+
+    def contraction(self, e: n.Contraction) -> str:
+        return " : ".join(self.at(part, PRODUCT) for part in e.parts)
+
+    def einstein(self, e: n.Einstein) -> str:
+        return f'einsum("{e.subscripts}", {", ".join(self.write(a) for a in e.arguments)})'
+
+    def chain(self, e: n.Chain) -> str:
+        result = self.write(e.sides[0])
+        for sign, side in zip(e.signs, e.sides[1:], strict=True):
+            result += f" {sign} {self.write(side)}"
+        return result + (f"   {e.condition}" if e.condition else "")
+
+    def level(self, e: Layout) -> int:
+        """A fraction bar on the line binds like a quotient, and so does ∂u/∂w."""
+        if isinstance(e, n.Differential):
+            return PRODUCT - 1
+        return super().level(e)
+
+
+_TEXT = TextWriter()
+
+
+WIDTH = 100
+INDENT = 5
+
+
+def title_of(d: Derivation) -> str:
+    """Return what is derived: `∂C/∂w`."""
+    partial = n.Differential(n.Name(d.function_name), n.Name(d.wrt.name))
+    return layout_to_text(partial)
+
+
+def derivation_text(d: Derivation) -> str:
+    """Write a derivation in Unicode: parts, numbered steps, each with its rule, its reason and what the numbers say."""
+    name = layout_to_text(n.Name(d.function_name))
+    lines = [*wrapped(f"{name} = {text(d.function)}", 0), f"{title_of(d)}  ({layout_words(d)})"]
+    because = ""
+    for part in outline(d):
+        lines += ["", part.title]
+        for number, step in part.steps:
+            lines += equation_lines(f"{number:3}. ", notate_equation(step.equation, d.layout))
+            lines.append(f"{'':{INDENT}}[{step.rule}]  {mark(step)}".rstrip())
+            if step.because and step.because != because:
+                lines += wrapped(step.because, INDENT + 2)
+            because = step.because
+            if step.note:
+                lines += wrapped(f"note: {step.note}", INDENT + 2)
+    lines += [""] + [line for sentence in d.assumptions for line in wrapped(f"assumed: {sentence}", 0)]
+    return "\n".join([*lines, quality(d)])
+
+
+def equation_lines(number: str, e: Layout) -> list[str]:
+    """Return an equation on one line if it fits, else with one sign a line, the signs below each other."""
+    line = number + layout_to_text(e)
+    if width(line) <= WIDTH or not isinstance(e, n.Chain):
+        return [line]
+    left = number + layout_to_text(e.sides[0]) + " "
+    lines: list[str] = []
+    for sign, side in zip(e.signs, e.sides[1:], strict=True):
+        margin = width(left)
+        first, *rest = wrapped(f"{sign} {layout_to_text(side)}", margin, margin + 2)
+        lines += [(left if not lines else " " * margin) + first.lstrip(), *rest]
+    return [*lines[:-1], lines[-1] + (f"   {e.condition}" if e.condition else "")]
+
+
+def wrapped(line: str, indent: int, hanging: int | None = None) -> list[str]:
+    """Break a line at spaces so that it fits the page."""
+    hanging = indent if hanging is None else hanging
+    return textwrap.wrap(
+        line,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
+
+
+def width(line: str) -> int:
+    """Return how many columns a line takes: marks above letters take none."""
+    return sum(not combining(c) for c in line)

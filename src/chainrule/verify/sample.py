@@ -1,0 +1,104 @@
+"""Random generic points: unequal sizes, unsymmetric matrices, away from kinks, inside domains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from chainrule.errors import DomainError
+from chainrule.evaluate import evaluate_all
+from chainrule.expression.node import Apply, Dimension, Expr, Identity, Ones, Symbol, walk
+from chainrule.expression.op import numpy_code
+from chainrule.expression.shape import concrete
+
+Point = dict[str, np.ndarray]
+PRIMES = (3, 4, 2, 5, 6, 7)  # sizes, all different, so that a lost transpose cannot hide
+MARGIN = 0.02  # distance kept from kinks and from the borders of domains
+ATTEMPTS = 200
+
+
+def sizes_for(roots: Iterable[Expr], attempt: int = 0) -> dict[str, int]:
+    """Choose a different small number for each named size, in order of appearance; later attempts turn the order round
+    (XᵀX is regular only if X is tall)."""
+    names: dict[str, int] = {}
+    numbers = PRIMES if attempt % 2 == 0 else PRIMES[1::-1] + PRIMES[2:]
+    for node in walk(*roots):
+        shape = node.shape if isinstance(node, Symbol | Ones | Identity) else ()
+        for size in (*shape, *((node.size,) if isinstance(node, Dimension) else ())):
+            if isinstance(size, str) and size not in names:
+                names[size] = numbers[len(names) % len(numbers)]
+    return names
+
+
+def generic_points(
+    roots: list[Expr], count: int, seed: int = 0, extra: Iterable[Symbol] = ()
+) -> Iterator[tuple[Point, dict[str, int]]]:
+    """Yield `count` points (values and sizes) at which every root is defined, finite and smooth.
+
+    Raises: DomainError if no such point is found: the formula may be defined nowhere.
+    """
+    symbols: dict[str, Symbol] = {s.name: s for s in extra}
+    for root in roots:
+        symbols.update(root.symbols)
+    rng = np.random.default_rng(seed)
+    found = 0
+    for attempt in range(ATTEMPTS):
+        sizes = sizes_for([*roots, *extra], attempt // 4)
+        point = {name: draw(s, concrete(s.shape, sizes), rng, attempt) for name, s in symbols.items()}
+        if is_generic(roots, point, sizes):
+            yield point, sizes
+            found += 1
+            if found == count:
+                return
+    raise DomainError(
+        "found no point at which the formula is defined and smooth",
+        hint="say what the symbols are: facts such as 'positive' or 'positive definite' narrow the search",
+    )
+
+
+def draw(symbol: Symbol, shape: tuple[int, ...], rng: np.random.Generator, attempt: int) -> np.ndarray:
+    """Draw a value: any sign at first, positive later (many domains want that), respecting the symbol's facts."""
+    if "positive" in symbol.facts or attempt % 4 == 3:
+        value = rng.uniform(0.3, 1.7, shape)
+    elif attempt % 4 == 2:
+        value = rng.uniform(0.05, 0.5, shape)
+    else:
+        value = rng.normal(0.0, 1.0, shape)
+    if len(shape) == 2 and shape[0] == shape[1]:
+        value = _with_facts(value, symbol.facts)
+    return np.asarray(value)
+
+
+def _with_facts(value: np.ndarray, facts: frozenset[str]) -> np.ndarray:
+    if "positive definite" in facts:
+        return np.asarray(value @ value.T + 0.5 * np.eye(len(value)))
+    if "symmetric" in facts:
+        return np.asarray((value + value.T) / 2)
+    if "diagonal" in facts:
+        return np.diag(np.diag(value))
+    if "orthogonal" in facts:
+        return np.linalg.qr(value)[0]
+    return value
+
+
+def is_generic(roots: list[Expr], point: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> bool:
+    """True if every operation below the roots is inside its domain, away from its kinks, and everything is finite."""
+    applied = [n for n in walk(*roots) if isinstance(n, Apply)]
+    parts = list(dict.fromkeys([*roots, *(arg for n in applied for arg in n.args)]))
+    try:
+        values = dict(zip(parts, evaluate_all(parts, point, sizes), strict=True))
+    except DomainError:
+        return False
+    with np.errstate(all="ignore"):
+        if not all(np.all(np.isfinite(np.asarray(v, dtype=float))) for v in values.values()):
+            return False
+        for n in applied:
+            args = [values[a] for a in n.args]
+            if n.op.domain is not None and not np.all(n.op.domain(*args) > MARGIN):
+                return False
+            if n.op.kinks is not None and not np.all(np.abs(n.op.kinks(*args)) > MARGIN):
+                return False
+            if not np.all(np.isfinite(numpy_code(n.op)(*args))):
+                return False
+    return True

@@ -1,0 +1,29 @@
+"""What the tests share: oracles that do not use the engine they test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import chainrule  # noqa: F401 - fills the catalogue and the views
+from chainrule.evaluate import evaluate
+from chainrule.expression.node import Expr
+
+
+def directional_difference(e: Expr, name: str, values: dict, direction: np.ndarray, h: float = 1e-5) -> np.ndarray:
+    """The oracle of first resort: the change of the function itself along a direction."""
+    ends = [evaluate(e, {**values, name: values[name] + sign * h * direction}) for sign in (1, -1)]
+    return (np.asarray(ends[0], dtype=float) - np.asarray(ends[1], dtype=float)) / (2 * h)
+
+
+def agrees(jacobian: np.ndarray, e: Expr, name: str, values: dict, rng: np.random.Generator) -> float:
+    """Return the relative error of a Jacobian against the difference in a random direction."""
+    direction = rng.normal(size=np.shape(values[name]))
+    expected = directional_difference(e, name, values, direction)
+    got = np.tensordot(jacobian, direction, axes=direction.ndim)
+    return float(np.max(np.abs(got - expected), initial=0) / max(1.0, np.max(np.abs(expected), initial=0)))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20181)
