@@ -128,12 +128,14 @@ LATEX = [
     (r"\prod_k p_k + \max_i x_i", "(+ (bound-prod k _ _ (index p k)) (bound-max i _ _ (index x i)))"),
     # subscripts: an index where a sum binds it, else a part of the name
     (r"\mathbf{X}_{i,:} + x_{:}", "(+ (index X:bold i :) (index x :))"),
-    (r"\mathbf{W}_1 x_{0} + \mathbf{I}_n + C_{xy} + x_{\text{old}}", "(+ (+ (+ (juxt W1:bold x0) I_n:bold) C_xy) x_old)"),
-    (r"W^{(1)} + \sum_j x^{(j)} + w^* + \mathbf{k}_+", "(+ (+ W1 (bound-sum j _ _ (+ (index x j) w_star))) k_plus:bold)"),
+    (r"\mathbf{W}_1 x_{0} + \mathbf{I}_n + C_{xy}", "(+ (+ (juxt W1:bold x0) I_n:bold) C_xy)"),
+    (r"w^* + \mathbf{k}_+ + x_{\text{old}}", "(+ (+ w_star k_plus:bold) x_old)"),
+    (r"W^{(1)} + \sum_j x^{(j)}", "(+ W1 (bound-sum j _ _ (index x j)))"),
     (r"X_{1,2}", "(index X 1 2)"),
     (r"\sum_i x_i + x_i", "(+ (bound-sum i _ _ (index x i)) x_i)"),
     # faces, accents, Greek
-    (r"\hat{y} + \bar{\mathbf{x}} + \vec{w} + \mathbf 1 + \mathbf{0}", "(+ (+ (+ (+ y_hat x_bar:bold) w:vec) 1:bold) 0:bold)"),
+    (r"\hat{y} + \bar{\mathbf{x}} + \vec{w}", "(+ (+ y_hat x_bar:bold) w:vec)"),
+    (r"\mathbf 1 + \mathbf{0} + \mathbb{1} + \vec{1} + 1", "(+ (+ (+ (+ 1:bold 0:bold) 1:blackboard) 1:vec) 1)"),
     (r"\boldsymbol{\beta} \varepsilon \lambda", "(juxt (juxt beta:bold epsilon) lambda)"),
     (r"\sigma(x) + \sigma\left(x\right) + \sigma x + \sigma^2(x)", None),
     # functions with and without brackets
@@ -150,12 +152,15 @@ LATEX = [
     (r"\langle a, b \rangle", "(dot a b)"),
     # case splits and indicators
     (r"\begin{cases} 0, & z \le 0 \\ z & \text{otherwise} \end{cases}", "(cases [0 (<= z 0)] [z _])"),
-    (r"2\begin{cases} a & \text{if } c > 1 \\ b & c \leq 1. \\ \end{cases}", "(juxt 2 (cases [a (> c 1)] [b (<= c 1)]))"),
+    (r"2\begin{cases} a & \text{if } c > 1 \\ b & c \leq 1. \\ \end{cases}", None),
     (r"\mathbb{1}[z > 0] + \mathbb{1}_{z>0} + [z > 0] x", None),
     (r"\mathbf{1}^\top x + \mathbf{1}\{y = k\}", "(+ (juxt (T 1:bold) x) (indicator (== y k)))"),
 ]  # fmt: skip
 
 LONGER = {
+    r"2\begin{cases} a & \text{if } c > 1 \\ b & c \leq 1. \\ \end{cases}": (
+        "(juxt 2 (cases [a (> c 1)] [b (<= c 1)]))"
+    ),
     r"\sigma(x) + \sigma\left(x\right) + \sigma x + \sigma^2(x)": (
         "(+ (+ (+ (sigmoid x) (sigmoid x)) (juxt sigma x)) (juxt (matpow sigma 2) x))"
     ),
@@ -217,18 +222,18 @@ def test_every_operator_has_one_row_of_precedence() -> None:
 #   text, characters marked first, words in the message
 WRONG = [
     ("", "", "empty"),
-    (" \n", " ", "empty"),
+    (" \n", " \n", "empty"),
     ("$$", "$$", "never closed"),
     ("x +", "+", "missing"),
     ("x + * y", "+", "missing"),
     ("2x", "2x", "write 2*x"),
-    ("x y", "x y", r"write x\*y"),
+    ("x y", "x y", "write x*y"),
     ("(a)(b)", ")(", "write the product as"),
     ("((a + b)", "(", "expected: `)`"),
     ("a + b)", ")", "closes nothing"),
     ("(a]", "(", "expected: `)`"),
     ("sofmax(x)", "sofmax", "did you mean softmax"),
-    ("a(b + c)", "a", r"a\*("),
+    ("a(b + c)", "a", "a*("),
     ("__import__('os')", "__import__", "two underscores"),
     ("x.__class__", "__class__", "two underscores"),
     ("x.shape[0]", ".shape", "size by its name"),
@@ -257,7 +262,7 @@ WRONG = [
     (r"\left( a + b)", r"\left(", r"\right)"),
     (r"(a + b \right)", "(", "never closed"),
     (r"\left q", r"\left q", "needs a bracket"),
-    (r"\fraq{a}{b}", r"\fraq", r"did you mean \\frac"),
+    (r"\fraq{a}{b}", r"\fraq", r"did you mean \frac"),
     (r"\operatorname{softmux}(x)", r"\operatorname{softmux}", "did you mean softmax"),
     (r"\begin{pmatrix} a \end{pmatrix}", r"\begin{pmatrix}", "not supported"),
     (r"\begin{cases} a \\ b \end{cases}", "a", "value and its condition"),
@@ -265,7 +270,7 @@ WRONG = [
     (r"\sum x_i", r"\sum", "needs an index"),
     (r"\sum_{i \in S} x_i", r"\in", "not an index"),
     (r"\partial x", r"\partial", "not its derivative"),
-    (r"x^10", "10", r"write \^{10}"),
+    (r"x^10", "10", "write ^{10}"),
     (r"x^a^b", "^", "two"),
     (r"1/2 \sigma^2", r"1/2 \sigma", "two ways"),
     (r"\sin^{-1} x", "^{-1}", "arcsin"),
@@ -273,7 +278,7 @@ WRONG = [
     (r"|x + 1", "|", "never closed"),
     (r"\mathbf", "", "missing"),
     (r"x_{}", "x_{}", "subscript is empty"),
-    (r"\hat{x + y}", "x + y", "one symbol"),
+    (r"\hat{x + y}", "{x + y}", "one symbol"),
     (r"{{{", "{", "never closed"),
 ]
 
@@ -281,13 +286,11 @@ WRONG = [
 @pytest.mark.parametrize(("text", "marked", "words"), WRONG)
 def test_an_error_says_where_and_what(text: str, marked: str, words: str) -> None:
     with pytest.raises(FormulaSyntaxError) as caught:
-        read(text, "latex" if "\\" in text or "|" in text or "{" in text or text == "x^a^b" else "auto")
+        read(text, "latex" if re.search(r"[\\|{]|\^", text) else "auto")
     error = caught.value
     first = error.spans[0]
     assert text[first.start : first.end] == marked
-    assert re.search(
-        words.replace("(", r"\(").replace(")", r"\)").replace("\\r", "\\\\r").replace("\\e", "\\\\e"), str(error)
-    )
+    assert words in str(error)
 
 
 @pytest.mark.parametrize(

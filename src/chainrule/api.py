@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from chainrule import ops
 from chainrule.compile.compiled import Compiled, compile_expressions
 from chainrule.compile.source import source_text
 from chainrule.derivative import differentiate
 from chainrule.errors import ShapeError
-from chainrule.evaluate import evaluate
+from chainrule.evaluate import bind_sizes, evaluate
 from chainrule.explain.narrative import explain
 from chainrule.expression.build import (
     add,
@@ -37,6 +40,7 @@ from chainrule.expression.build import (
 )
 from chainrule.expression.build import trace as matrix_trace
 from chainrule.expression.elaborate import Elaborated, elaborate
+from chainrule.expression.functions import function_names
 from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.op import CATALOGUE, Op
 from chainrule.expression.shape import show_shape
@@ -52,7 +56,6 @@ from chainrule.verify.check import judged
 Syntax = Literal["auto", "text", "matlab", "latex"]
 Formula = Expr | str
 
-Expr.views = SimpleNamespace(text=text, latex=latex, value=evaluate)
 Derivation.views = {"text": derivation_text, "latex": derivation_latex, "html": derivation_html}
 
 
@@ -67,7 +70,7 @@ def understand(
 
     Raises: as `parse`.
     """
-    tree = read(formula, syntax)
+    tree = read(formula, syntax, functions=function_names())
     left = tree.left.partition("(")[0].strip() if tree.left else None
     return elaborate(tree, shapes, symbols), left
 
@@ -113,6 +116,25 @@ def _expression(formula: Formula) -> Expr:
 
 
 # --- derivatives
+_origins: WeakKeyDictionary[Expr, frozenset[Symbol]] = WeakKeyDictionary()
+
+
+def _derived(result: Expr, function: Expr) -> Expr:
+    """Remember which symbols a derivative's function had: those that dropped out may still be passed as values."""
+    _origins[result] = _origins.get(result, frozenset()) | frozenset(function.symbols.values())
+    return result
+
+
+def _value(e: Expr, values: Mapping[str, Any]) -> Any:
+    """Return the value of `e`; sizes that only a symbol that dropped out shows are read off that symbol's array."""
+    dropped = [s for s in _origins.get(e, ()) if s.name in values]
+    known = {name: np.asarray(value) for name, value in values.items()}
+    return evaluate(e, values, bind_sizes(list(dropped), known, None))
+
+
+Expr.views = SimpleNamespace(text=text, latex=latex, value=_value)
+
+
 def jacobian(y: Formula, wrt: Expr | str) -> Expr:
     """Return the partial derivatives of every entry of `y`, one row per output (numerator layout).
 
@@ -124,7 +146,8 @@ def jacobian(y: Formula, wrt: Expr | str) -> Expr:
     >>> jacobian(w * x, "w").shape
     ('n', 'n')
     """
-    return simplify(differentiate.jacobian(_expression(y), wrt))
+    e = _expression(y)
+    return _derived(simplify(differentiate.jacobian(e, wrt)), e)
 
 
 def grad(y: Formula, wrt: Expr | str) -> Expr:
@@ -138,7 +161,8 @@ def grad(y: Formula, wrt: Expr | str) -> Expr:
     >>> grad(dot(x, x), "x") is 2 * x
     True
     """
-    return simplify(differentiate.grad(_expression(y), wrt))
+    e = _expression(y)
+    return _derived(simplify(differentiate.grad(e, wrt)), e)
 
 
 def hessian(y: Formula, wrt: Expr | str, other: Expr | str | None = None) -> Expr:
@@ -150,7 +174,7 @@ def hessian(y: Formula, wrt: Expr | str, other: Expr | str | None = None) -> Exp
     e = _expression(y)
     first = simplify(differentiate.jacobian(e, wrt))
     second = differentiate.variable(e, wrt if other is None else other)
-    return simplify(differentiate.jacobian(first, second))
+    return _derived(simplify(differentiate.jacobian(first, second)), e)
 
 
 def derive(
@@ -198,7 +222,7 @@ def default_name(function: Expr, taken: Iterable[str]) -> str:
     """Return a name for the function: C for a scalar of several symbols (a cost), f, g, … otherwise."""
     taken = set(taken)
     letters = "CLJE" if not function.shape and any(s.shape for s in function.symbols.values()) else "fgFG"
-    return next(name for name in [*letters, "output"] if name not in taken)
+    return next((name for name in letters if name not in taken), "output")
 
 
 # --- programs
@@ -206,7 +230,7 @@ def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str]
     """Return one function that computes all expressions together, shared parts once.
 
     It takes one array for each symbol, by name, and gives one array for one expression, a tuple for several. float32 and
-    float64 are kept as given. Symbols that dropped out of a derivative may be passed if `accept` names them.
+    float64 are kept as given. A symbol that dropped out of a derivative may still be passed; `accept` allows more.
     Raises: DomainError for an unknown backend; when called, ShapeError naming the argument and what it disagrees with.
 
     >>> x = vector("x", "n")
@@ -214,7 +238,8 @@ def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str]
     >>> [float(part) if part.ndim == 0 else part.tolist() for part in f(x=[1.0, 2.0])]
     [5.0, [2.0, 4.0]]
     """
-    return compile_expressions(*exprs, backend=backend, accept=accept)
+    dropped = {s for e in exprs if isinstance(e, Expr) for s in _origins.get(e, ())}
+    return compile_expressions(*exprs, backend=backend, accept=(*dropped, *accept))
 
 
 def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str = "gradient") -> str:

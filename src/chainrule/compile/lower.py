@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from chainrule.compile.products import Factors, Value, as_sum, lower_product, split
 from chainrule.compile.program import Combine, Contract, Length, Load, Map, Program, Recorder
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Identity, Symbol, walk
 from chainrule.expression.power import constant_value
-from chainrule.expression.shape import Scalar
-from chainrule.expression.total import content, scale
+from chainrule.expression.shape import Scalar, exact
+from chainrule.expression.total import content
 
 
 def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None) -> Program:
@@ -55,6 +55,29 @@ def _innermost_first(exprs: Sequence[Expr], lowering: _Lowering) -> list[Expr]:
     return sorted(height, key=lambda e: (height[e], len(e.args)))
 
 
+def shared_terms(e: Add, sums: Mapping[Expr, Sequence[Add]]) -> list[tuple[Scalar, Expr]]:
+    """Write Σ cₖ tₖ with its largest part that is a multiple of one of the sums (keyed by first term) as one term."""
+    terms = dict(zip(e.args, e.coefficients, strict=True))
+    candidates = [s for t in e.args for s in sums.get(t, ()) if s is not e]
+    for s in sorted(candidates, key=lambda s: len(s.args), reverse=True):
+        # of two sums that are multiples of each other, the one without content is computed
+        if len(s.args) == len(e.args) and content(s) != 1:
+            continue
+        ratio = _ratio(terms, s)
+        if ratio is not None:
+            return [*((c, t) for t, c in terms.items() if t not in s.args), (ratio, s)]
+    return [(c, t) for t, c in terms.items()]
+
+
+def _ratio(terms: Mapping[Expr, Scalar], s: Add) -> Scalar | None:
+    """Return c if c·s is a part of the sum of the terms."""
+    if any(isinstance(c, float) for c in (*s.coefficients, *terms.values())):
+        return None
+    ratios = {Fraction(terms.get(t, 0)) / Fraction(c) for t, c in zip(s.args, s.coefficients, strict=True)}
+    ratio = ratios.pop()
+    return exact(ratio) if not ratios and ratio != 0 else None
+
+
 class _Lowering:
     """The values of the expressions lowered so far, and the instructions that compute them."""
 
@@ -62,8 +85,12 @@ class _Lowering:
         self.recorder = Recorder()
         self.values: dict[Expr, Value] = {}
         self.position = {symbol: k for k, symbol in enumerate(symbols)}
-        self.present = set(walk(*exprs))
+        self.sums: dict[Expr, list[Add]] = {}
+        for e in walk(*exprs):
+            if isinstance(e, Add) and len(e.args) > 1:
+                self.sums.setdefault(e.args[0], []).append(e)
         self._parts: dict[Expr, tuple[Expr, ...]] = {}
+        self._terms: dict[Expr, list[tuple[Scalar, Expr]]] = {}
         self._factors: dict[Expr, Factors] = {}
         self._sums: dict[Expr, Expr] = {}
 
@@ -82,9 +109,10 @@ class _Lowering:
             total = self.sum_of(e)
             return self.factors(e).parts if total is e else (total,)
         if isinstance(e, Add):
-            _, base = self.scaled(e)
-            if base is not e:
-                return self.parts(base) if self.is_scaled_product(base) else (base,)
+            terms = self.terms(e)
+            if len(terms) == 1 and self.is_scaled_product(terms[0][1]):
+                return self.parts(terms[0][1])
+            return tuple(t for _, t in terms if constant_value(t) is None)
         return tuple(arg for arg in e.args if constant_value(arg) is None)
 
     def factors(self, e: Einsum) -> Factors:
@@ -101,13 +129,12 @@ class _Lowering:
             found = self._sums[e] = as_sum(e)
         return found
 
-    def scaled(self, e: Add) -> tuple[Scalar, Expr]:
-        """Write a sum as c·u: u its only term, or a multiple of the sum that occurs elsewhere too."""
-        if len(e.args) == 1:
-            return e.coefficients[0], e.args[0]
-        c = content(e)
-        base = scale(1 / Fraction(c), e)
-        return (c, base) if c != 1 and base in self.present else (1, e)
+    def terms(self, e: Add) -> list[tuple[Scalar, Expr]]:
+        """Return the terms of a sum, a multiple of another sum of the program being one: y − u − v = y − (u + v)."""
+        found = self._terms.get(e)
+        if found is None:
+            found = self._terms[e] = shared_terms(e, self.sums)
+        return found
 
     def is_scaled_product(self, base: Expr) -> bool:
         """True if a coefficient can go into the product itself, because nobody else asks for the product."""
@@ -137,21 +164,17 @@ class _Lowering:
         return lower_product(self.recorder, self.factors(e), self.values, coefficient)
 
     def _sum(self, e: Add) -> Value:
-        c, base = self.scaled(e)
-        if base is not e:
-            if isinstance(base, Einsum) and self.is_scaled_product(base):
-                return self._product(base, c)
-            value = self.values[base]
-            return Value(self._combination((c,), [value], e), value.axes)
-        values = [self.operand(arg) for arg in e.args]
-        axes = tuple(sorted({axis for value in values for axis in value.axes}))
-        return Value(self._combination(e.coefficients, values, e), axes)
+        terms = self.terms(e)
+        c, base = terms[0]
+        if len(terms) == 1 and isinstance(base, Einsum) and self.is_scaled_product(base):
+            return self._product(base, c)
+        return self._entry_by_entry(Combine(tuple(c for c, _ in terms)), [self.operand(t) for _, t in terms], e)
 
-    def _combination(self, coefficients: tuple[Scalar, ...], values: Sequence[Value], e: Expr) -> int:
+    def _entry_by_entry(self, action: Combine | Map, values: Sequence[Value], e: Expr) -> Value:
         axes = tuple(sorted({axis for value in values for axis in value.axes}))
         shape = tuple(e.shape[axis] for axis in axes)
         numbers, subs = [v.number for v in values], [v.axes for v in values]
-        return self.recorder.record(Combine(coefficients), numbers, subs, axes, shape)
+        return Value(self.recorder.record(action, numbers, subs, axes, shape), axes)
 
     def operand(self, e: Expr) -> Value:
         """Return where the value of an argument is; a known number is an instruction without axes."""
@@ -161,11 +184,7 @@ class _Lowering:
     def _application(self, e: Expr) -> Value:
         assert isinstance(e, Apply)
         if e.op.is_elementwise:
-            values = [self.operand(arg) for arg in e.args]
-            axes = tuple(sorted({axis for value in values for axis in value.axes}))
-            shape = tuple(e.shape[axis] for axis in axes)
-            number = self.recorder.record(Map(e.op), [v.number for v in values], [v.axes for v in values], axes, shape)
-            return Value(number, axes)
+            return self._entry_by_entry(Map(e.op), [self.operand(arg) for arg in e.args], e)
         batch = e.ndim - len(e.op.core.output)
         names = {name: batch + k for k, name in enumerate(dict.fromkeys(n for c in e.op.core.inputs for n in c))}
         lead = tuple(range(batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,7 @@ from chainrule.expression.node import Subscripts
 from chainrule.expression.shape import Scalar, Shape
 
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+LONGEST_PART = 48  # characters of a value that is written inside a longer line
 LARGEST_INTEGER = 2**53  # beyond it, an integer is written as the float it becomes
 
 
@@ -50,6 +52,21 @@ def literal(value: Scalar) -> str:
     return repr(value) if value >= 0 else f"({value!r})"
 
 
+def parenthesised(text: str) -> str:
+    """Make any text one operand: parentheses around what has an operator outside of brackets."""
+    depth, bare = 0, text.startswith("-")
+    for c in text:
+        depth += (c in "([") - (c in ")]")
+        bare = bare or (c == " " and depth == 0)
+    return f"({text})" if bare else text
+
+
+def unwrapped(text: str) -> str:
+    """Drop the parentheses that `parenthesised` puts around a whole text."""
+    closed = [end for end in range(1, len(text) + 1) if text[:end].count("(") == text[:end].count(")")]
+    return text[1:-1] if text.startswith("(") and closed[0] == len(text) else text
+
+
 class Primitives:
     """Writes the instructions of one program as lines of NumPy code.
 
@@ -62,6 +79,7 @@ class Primitives:
         self.names = names
         self.texts: list[str] = []
         self.numbers = program.numbers
+        self.nested = self._nested()
         self.uses_dtype = False
         self.variables = 0
 
@@ -69,15 +87,16 @@ class Primitives:
         """Return the lines, each with the shape of the variable that it sets."""
         lines: list[tuple[str, Shape | None]] = []
         for k, step in enumerate(self.program.instructions):
-            inline = self._inline(step)
-            if inline is None:
-                name = f"v{self.variables}"
-                self.variables += 1
-                value, *more = self._statement(k, step, name)
-                lines.append((f"{name} = {value}", step.shape))
-                lines += [(line, None) for line in more]
-                inline = name
-            self.texts.append(inline)
+            name = f"v{self.variables}"
+            text = self._inline(step)
+            if text is None:
+                text, *more = self._statement(k, step, name)
+                if k not in self.nested or more or len(text) > LONGEST_PART:
+                    self.variables += 1
+                    lines.append((f"{name} = {text}", step.shape))
+                    lines += [(line, None) for line in more]
+                    text = name
+            self.texts.append(parenthesised(text))
         return lines
 
     def extent(self, shape: Shape) -> str:
@@ -90,6 +109,23 @@ class Primitives:
         return str(size) if isinstance(size, int) else self.names.sizes[size]
 
     # --- what needs no variable
+    def _nested(self) -> set[int]:
+        """The values used once, and written once there: a part of a longer line lets NumPy work in its memory."""
+        steps = self.program.instructions
+        uses = Counter(operand for step in steps for operand in step.operands) + Counter(self.program.outputs)
+        written: Counter[int] = Counter(self.program.outputs)
+        for step in steps:
+            written.update(self._written(step))
+        return {k for k, step in enumerate(steps) if uses[k] == written[k] == 1} - set(self.program.outputs)
+
+    def _written(self, step: Instruction) -> list[int]:
+        """Return the operands as often as the line of this step writes them."""
+        if not isinstance(step.action, Map):
+            return list(step.operands)
+        line, op = self._line(step), step.action.op
+        found = re.findall(r"\$(\w+)", line) + [p for p in op.parameters if op.is_gate]
+        return [operand for p, operand in zip(op.parameters, step.operands, strict=True) for _ in range(found.count(p))]
+
     def _inline(self, step: Instruction) -> str | None:
         match step.action:
             case Load(position):
@@ -158,12 +194,18 @@ class Primitives:
     def _applied(self, step: Instruction, texts: Sequence[str]) -> str:
         assert isinstance(step.action, Map)
         op = step.action.op
-        values = {p: self._constant(operand) for p, operand in zip(op.parameters, step.operands, strict=True)}
-        known = {p: value for p, value in values.items() if value is not None}
-        line = (op.code.special(known) if op.code.special else "") or op.code.numpy
         named = dict(zip(op.parameters, texts, strict=True)) | {"xp": self.names.module}
+        line = re.sub(r"(?<=\()\$(\w+)(?=[,)])", lambda found: unwrapped(named[found[1]]), self._line(step))
         text = re.sub(r"\$(\w+)", lambda found: named[found[1]], line)
         return f"({text}).astype({texts[0]}.dtype, copy=False)" if op.is_gate else text
+
+    def _line(self, step: Instruction) -> str:
+        """Return the operation's own line of code, the one for known arguments if it has one."""
+        assert isinstance(step.action, Map)
+        op = step.action.op
+        values = {p: self._constant(operand) for p, operand in zip(op.parameters, step.operands, strict=True)}
+        known = {p: value for p, value in values.items() if value is not None}
+        return (op.code.special(known) if op.code.special else "") or op.code.numpy
 
     # --- one operand: sums, diagonals, expansions
     def _rearranged(self, step: Instruction, text: str, name: str) -> list[str]:

@@ -94,11 +94,11 @@ def _size_lines(program: Program, names: Names, text: str) -> list[str]:
 def _freed(
     lines: Sequence[tuple[str, Shape | None]], body: Sequence[str], results: Sequence[str]
 ) -> list[tuple[str, Shape | None]]:
-    """Drop a matrix after its last use, so that its memory serves the next one."""
+    """Drop an array after its last use, so that its memory serves the next one."""
     used = [set(re.findall(r"\bv\d+\b", line)) for line, _ in lines]
     last = {name: k for k, names in enumerate(used) for name in names}
     kept = {name for result in results for name in re.findall(r"\bv\d+\b", result)}
-    large = {line.split(" =")[0] for line, shape in lines if shape is not None and len(shape) > 1}
+    large = {line.split(" =")[0] for line, shape in lines if shape}
     freed: list[tuple[str, Shape | None]] = []
     for k, line in enumerate(body):
         freed.append((line, lines[k][1]))
@@ -148,6 +148,7 @@ def source_text(exprs: Expr | Sequence[Expr], backend: str = "numpy", name: str 
     import numpy as np
     <BLANKLINE>
     <BLANKLINE>
+    # ‖x‖²
     def square(x):
         # x: n
         v0 = x @ x  # number

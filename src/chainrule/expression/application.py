@@ -96,6 +96,7 @@ def reduction(function: Callable[..., Expr]) -> Rule:
         axes, keep = axes_of(use, value), keeps_dims(use)
         shift = len(value.labels)
         shifted = tuple(axis + shift for axis in axes)
+        use.context.summed += tuple(value.axes[k] for k in axes)
         one = use.context.sizes.of(1)
         left = tuple(one if k in axes else axis for k, axis in enumerate(value.axes) if keep or k not in axes)
         side = "column" if use.context.oriented and len(left) == 1 else ""
@@ -105,27 +106,27 @@ def reduction(function: Callable[..., Expr]) -> Rule:
 
 
 def contracted(spec: str) -> Rule:
-    """An Einstein sum over the arguments' last axes."""
+    """An Einstein sum over all axes of the arguments (the dots of `spec` are for the indices of a Σ)."""
 
     def rule(use: Use) -> Value:
         groups = spec.split("->")[0].split(",")
         for value, group in zip(use.values, groups, strict=True):
-            need_rank(use, value, len(group.removeprefix("...")))
+            need_rank(use, value, len(group.removeprefix("...")), exactly=True)
         return multiplication.contraction(use.context, spec, *use.values)
 
     return rule
 
 
-def need_rank(use: Use, value: Value, rank: int) -> None:
+def need_rank(use: Use, value: Value, rank: int, exactly: bool = False) -> None:
     """Check that a value has axes enough. Raises: ShapeError."""
-    if value.rank < rank:
+    if value.rank < rank or (exactly and value.rank > rank):
         use.context.wants_matrix = rank == 2
         raise ShapeError(
             f"{use.call.function} needs {('a scalar', 'a vector', 'a matrix')[rank]}",
             text=use.context.text,
             spans=(value.span,),
             expected=("", "a vector", "a matrix")[rank],
-            found=f"{use.context.said(value)} is {('a scalar', 'a vector')[value.rank]}",
+            found=f"{use.context.said(value)} is {('a scalar', 'a vector', 'a matrix', 'more')[min(value.rank, 3)]}",
         )
 
 
@@ -212,6 +213,7 @@ def norm(order: int) -> Rule:
             raise unknown(use, "only the 1-norm and the 2-norm are supported yet")
         use.context.find_odd(multiplication.ODD_SCALAR, value)
         find_residual(use.context, value)
+        use.context.summed += value.axes
         core = value.rank
 
         def make(e: Expr) -> Expr:

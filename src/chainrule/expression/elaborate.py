@@ -242,10 +242,10 @@ class Elaboration:
 
     # --- operators that need more than their operands' values
     def matrix_power(self, base: Value, exponent: Value, tree: Binary) -> Value:
-        """The power of a scalar; of a square matrix its inverse or a repeated product; e^z is exp(z)."""
+        """The power of a scalar, or of a NumPy vector; of a matrix its inverse or a repeated product; e^z is exp(z)."""
         if isinstance(base.tree, Name) and self.kinds.get(base.tree.name) == "euler":
             return indexed.elementwise(self.context, CATALOGUE["exp"], exponent)
-        if base.rank == 0:
+        if base.rank == 0 or (base.rank == 1 and not self.context.oriented):
             return indexed.elementwise(self.context, build.power, base, exponent)
         number = literal(tree.right)
         if base.rank == 1 or number is None or number.denominator != 1 or abs(number) > MAX_POWER:
@@ -357,14 +357,15 @@ def _attempt(
     formula: Formula, declared: Mapping[str, Shape], found: Survey, kinds: dict[str, Kind]
 ) -> Trial[tuple[Elaboration, Value]]:
     oriented, matlab = formula.syntax != "text", formula.syntax == "matlab"
-    context = Context(formula.text, oriented, undeclared=frozenset(kinds), one_based=matlab)
+    letters = frozenset(name for name, kind in kinds.items() if kind not in ("size", "euler"))
+    context = Context(formula.text, oriented, undeclared=letters, one_based=matlab)
     for size in (size for shape in declared.values() for size in shape):
         context.sizes.of(size)
     walk = Elaboration(formula, declared, found, kinds, context)
     try:
         value = walk.value(formula.tree)
         for name in walk.counts:
-            if not tie(name, walk.symbols, context.sizes):
+            if not tie(name, walk.symbols, context.summed, context.sizes):
                 walk.blame = frozenset({name})
                 place = (found.names[name].span,)
                 raise UnknownSymbol(f"{name} is the size of nothing", text=formula.text, spans=place)

@@ -67,6 +67,7 @@ class Context:
     one_based: bool = False  # axes count from 1: MATLAB
     oddness: float = 0.0  # how odd a reader would find what is made of the undeclared names
     odd_names: set[str] = field(default_factory=set)
+    summed: Axes = ()  # the axes that sums ran over, in the order of the text
     is_final: bool = False  # an error that no other reading of the letters should paper over
     wants_matrix: bool = False  # something asked for a matrix: a lower-case letter may be one
 
@@ -96,6 +97,8 @@ class Context:
         """Return the error of two values whose sizes differ."""
         self.is_final = True
         a, b = self.extent_of(left, i), self.extent_of(right, j)
+        if left is right:
+            b = "but must be square"
         return ShapeError(
             f"{a}, {b}",
             text=self.text,

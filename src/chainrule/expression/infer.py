@@ -22,7 +22,7 @@ Preference = tuple[tuple[Kind, float], ...]
 T = TypeVar("T")
 
 COUNTS = ("N", "n")  # names that are sizes when nothing says otherwise
-MAX_TRIES = 400
+MAX_TRIES = 200
 
 
 # --- the textbook's reading of a letter
@@ -41,6 +41,8 @@ class Customs:
             return (("size", 0),)
         if occurrence.indices:
             return self._indexed(name, occurrence)
+        if name in self.found.exponents:  # the n of xⁿ is a number
+            return (0, 0), (1, 1)
         if name in COUNTS and occurrence.face not in ("bold", "vec"):
             return ("size", 0), (0, 1), (1 if name == "n" else 2, 2)
         if self.latex and name == "e" and not occurrence.face:

@@ -119,6 +119,8 @@ def contraction(context: Context, spec: str, *values: Value) -> Value:
             context.tie(*first, value, k - len(letters))
     axes = tuple(found[c][0].axes[found[c][1]] for c in output.removeprefix("..."))
     core = [len(group) for group in groups]
+    if not axes:
+        context.summed += tuple(value.axes[k] for value, k in found.values())
     return gufunc(context, lambda *parts: build.contract(spec, *parts), core, axes, *values)
 
 

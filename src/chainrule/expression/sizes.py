@@ -88,15 +88,16 @@ class Sizes:
         return self.named.setdefault(value, SizeVariable(value, span))
 
 
-def tie(name: str, symbols: Mapping[str, Axes], sizes: Sizes) -> bool:
-    """Let a size that the formula uses as a number be the rows of its first matrix, or else its first free axis."""
+def tie(name: str, symbols: Mapping[str, Axes], summed: Axes, sizes: Sizes) -> bool:
+    """Let a size that the formula uses as a number be the rows of X, or what its first sum runs over, or else the rows
+    of its first matrix, or the entries of its first vector; False if no such axis is free."""
     if name in sizes.named:
         return True
-    ranked = sorted(symbols.items(), key=lambda item: (item[0] != DATA, -len(item[1])))
-    for _, axes in ranked:
-        if axes and axes[0].known is None:
-            return unify(axes[0], sizes.of(name))
-    return False
+    largest_first = sorted((axes for axes in symbols.values() if axes), key=len, reverse=True)
+    data = symbols.get(DATA, ())
+    candidates = (*data[: len(data) - 1], *summed, *(axes[0] for axes in largest_first))
+    free = next((axis for axis in candidates if axis.known is None), None)
+    return free is not None and unify(free, sizes.of(name))
 
 
 def name_sizes(symbols: Mapping[str, Axes], sizes: Sizes) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from chainrule.errors import Span
-from chainrule.syntax.tree import Binary, Bound, Call, Cases, Index, Name, Sequence, Slice, Tree, Unary
+from chainrule.syntax.tree import Binary, Bound, Call, Cases, Index, Name, Num, Sequence, Slice, Tree, Unary
 
 SIZED = frozenset({"eye", "ones", "zeros", "identity"})  # functions whose arguments are sizes
+POWERS = frozenset({"**", "matpow"})
 CONSTANTS = frozenset({"pi", "True", "False", "None", "eye"})
 
 GREEK = frozenset(  # fmt: off
@@ -58,6 +59,7 @@ class Survey:
 
     names: dict[str, Occurrence] = field(default_factory=dict)
     sizes: dict[str, Span] = field(default_factory=dict)
+    exponents: set[str] = field(default_factory=set)
     has_bold: bool = False
 
 
@@ -87,21 +89,26 @@ def survey(root: Tree) -> Survey:
         tree, bound = stack.pop()
         if isinstance(tree, Name):
             _note(result, tree, 0, bound)
-            continue
-        if isinstance(tree, Bound):
-            bound = bound | {index.name for index in tree.indices}
-            if isinstance(tree.upper, Name):
-                result.sizes.setdefault(tree.upper.name, tree.upper.span)
-        parts = list(children(tree))
-        if isinstance(tree, Call) and tree.function in SIZED:
-            sizes = [p for part in parts for p in (part.items if isinstance(part, Sequence) else (part,))]
-            result.sizes.update({p.name: p.span for p in sizes if isinstance(p, Name)})
-            continue
-        if isinstance(tree, Index) and isinstance(tree.base, Name):
+        elif isinstance(tree, Index) and isinstance(tree.base, Name):
             _note(result, tree.base, len(tree.indices), bound)
-            continue
-        stack.extend((part, bound) for part in reversed(parts))
+        elif isinstance(tree, Call) and tree.function in SIZED:
+            listed = [p for part in tree.arguments for p in (part.items if isinstance(part, Sequence) else (part,))]
+            result.sizes.update({p.name: p.span for p in listed if isinstance(p, Name)})
+        else:
+            bound |= _places(result, tree)
+            stack.extend((part, bound) for part in reversed(list(children(tree))))
     return result
+
+
+def _places(result: Survey, tree: Tree | Slice) -> frozenset[str]:
+    """Note a name that stands as the end of a Σ or as an exponent; return the indices bound here."""
+    if isinstance(tree, Binary) and tree.operator in POWERS and not isinstance(tree.left, Num):
+        result.exponents |= {tree.right.name} if isinstance(tree.right, Name) else set()
+    if not isinstance(tree, Bound):
+        return frozenset()
+    if isinstance(tree.upper, Name):
+        result.sizes.setdefault(tree.upper.name, tree.upper.span)
+    return frozenset(index.name for index in tree.indices)
 
 
 def _note(result: Survey, name: Name, indices: int, bound: frozenset[str]) -> None:

@@ -90,6 +90,8 @@ class Network:
             remaining.discard(k)
             self._eliminate(k, remaining)
             self._merge_parallel(remaining)
+        if self.literal and len(set(self.scalars)) < len(self.scalars):
+            raise NoMatrixForm
         return self._rest()
 
     def _at(self, index: int) -> list[Edge]:
@@ -242,4 +244,3 @@ def transposes(e: Layout) -> int:
             return sum(transposes(part) for part in parts)
         case _:
             return 0
-

@@ -133,7 +133,7 @@ class _Entries:
     def factor(self, e: Expr, at: tuple[str, ...]) -> Layout:
         """Return the entry of one factor."""
         if isinstance(e, Symbol):
-            base = self.names.get(e.name, Name(e.name, kind_of_rank(e.ndim)))
+            base = self.names.get(e.name, Name(e.name, "scalar" if at else kind_of_rank(e.ndim)))
             return Sub(base, at) if at else base
         if isinstance(e, Dimension):
             return Extent(e.size)
@@ -199,5 +199,3 @@ def einsum_subscripts(subscripts: list[tuple[int, ...]], output: tuple[int, ...]
 def einsum_call(subscripts: str, arguments: list[Layout], rank: int) -> Layout:
     """Return the call that NumPy has for a sum of products."""
     return Einstein(subscripts, tuple(arguments), kind_of_rank(rank))
-
-

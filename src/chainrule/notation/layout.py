@@ -292,11 +292,16 @@ ONE_LAYOUT = Numeral(1)
 
 
 def product(*parts: Layout) -> Layout:
-    """Return the factors side by side, flat, without ones."""
-    flat: list[Layout] = []
-    for part in parts:
-        flat += part.parts if isinstance(part, Product) else [] if part == ONE_LAYOUT else [part]
+    """Return the factors side by side, flat, without ones. A scalar such as xᵀAx stays together."""
+    flat = [p for part in parts if part != ONE_LAYOUT for p in factors_of(part)]
     return flat[0] if len(flat) == 1 else Product(tuple(flat)) if flat else ONE_LAYOUT
+
+
+def factors_of(e: Layout) -> tuple[Layout, ...]:
+    """Return the factors of a product that may stand beside others: matrices that close to a scalar stay together."""
+    if not isinstance(e, Product) or (e.kind == "scalar" and any(part.kind != "scalar" for part in e.parts)):
+        return (e,)
+    return tuple(p for part in e.parts for p in factors_of(part))
 
 
 def transpose(e: Layout) -> Layout:

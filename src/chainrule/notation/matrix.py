@@ -267,5 +267,3 @@ def _agreeable(base: Expr) -> Expr:
     if isinstance(base, Add) and 2 * sum(c < 0 for c in base.coefficients) > len(base.coefficients):
         return scale(-1, base)
     return base
-
-

@@ -91,7 +91,9 @@ def _term_group(e: Layout) -> int:
 def _is_one_and_functions(terms: list[SignedLayout]) -> bool:
     """True for 1 + exp(x) and its like, where the number stands first; but x² + 1."""
     others = [e for _, e in terms if not isinstance(e, Numeral)]
-    return bool(others) and all(isinstance(e, Applied) or (isinstance(e, Power) and isinstance(e.base, Applied)) for e in others)
+    return bool(others) and all(
+        isinstance(e, Applied) or (isinstance(e, Power) and isinstance(e.base, Applied)) for e in others
+    )
 
 
 def ordered_terms(terms: list[SignedLayout]) -> Sum:
@@ -166,13 +168,27 @@ def _is_long(e: Layout) -> bool:
     return isinstance(e, Norm | Dot | BigSum | Cases | Product) or (isinstance(e, Function) and e.kind == "scalar")
 
 
+def as_powers(factors: list[Layout]) -> list[Layout]:
+    """Return scalar factors with equal ones as a power: tr(A)²."""
+    result = []
+    for e in dict.fromkeys(factors):
+        count = factors.count(e)
+        if count == 1:
+            result.append(e)
+        elif isinstance(e, Power) and isinstance(e.exponent, Numeral):
+            result.append(Power(e.base, Numeral(count * e.exponent.value)))
+        else:
+            result.append(Power(e, Numeral(count)))
+    return result
+
+
 def scaled(coefficient: Scalar, above: list[Layout], below: list[Layout], body: Layout | None) -> Layout:
     """Return coefficient · Π above / Π below · body, the coefficient positive; `body` is no scalar, or None."""
     exact = Rational(coefficient) if not isinstance(coefficient, float) else None
     number: list[Layout] = [Numeral(exact.numerator if exact is not None else coefficient)]
     divisors = ordered_factors([*([Numeral(exact.denominator)] if exact is not None else []), *below])
     below_line = product(*divisors)
-    factors = ordered_factors(above)
+    factors = ordered_factors(as_powers(above))
     if below_line == ONE_LAYOUT:
         return _with_body(product(*number, *factors), factors, body)
     if body is None and not any(_is_long(e) or isinstance(e, Sum) for e in factors):

@@ -41,8 +41,9 @@ def notate_equation(eq: st.Equation, layout: st.Layout) -> Layout:
     total = {(p.of, p.wrt) for p in partials if not p.direct}
     side = _Side(layout, frozenset(direct & total))
     first: Sign = "←" if eq.arrow else "≔" if eq.by_definition else "="
-    signs = (first, *("=" for _ in eq.right[1:]))
-    return Chain(tuple(side.write(w, eq.outputs) for w in (eq.left, *eq.right)), signs, eq.condition)
+    left, *right = (side.write(w, eq.outputs) for w in (eq.left, *eq.right))
+    right = [e for k, e in enumerate(right) if k == 0 or e != right[k - 1]]
+    return Chain((left, *right), (first, *("=" for _ in right[1:])), eq.condition)
 
 
 def orientation(outputs: int | None, ndim: int, layout: st.Layout) -> Orientation:

@@ -18,6 +18,7 @@ from chainrule.render.writer import (
     PRODUCT,
     SUM,
     Writer,
+    ends_open,
     extends,
     flattened,
     is_coefficient,
@@ -97,15 +98,15 @@ class LatexWriter(Writer):
     def product(self, e: n.Product) -> str:
         parts = flattened(e)
         last = len(parts) - 1
-        pieces = [self._factor(part, k == last) for k, part in enumerate(parts)]
+        pieces = [self._factor(part, k == last and ends_open(parts)) for k, part in enumerate(parts)]
         result = pieces[0]
         for k in range(1, len(pieces)):
             spelled = is_coefficient(parts[k - 1]) and pieces[k - 1] in ("0", "1")
             result += (r" \cdot " if spelled or pieces[k][0].isdigit() else " ") + pieces[k]
         return result
 
-    def _factor(self, e: Layout, is_last: bool) -> str:
-        return self.write(e) if is_last and isinstance(e, n.BigSum) else self.at(e, POWER)
+    def _factor(self, e: Layout, is_open: bool) -> str:
+        return self.write(e) if is_open else self.at(e, POWER)
 
     def hadamard(self, e: n.Hadamard) -> str:
         return r" \odot ".join(self.at(part, PRODUCT) for part in e.parts)
@@ -128,12 +129,12 @@ class LatexWriter(Writer):
         return result
 
     def power(self, e: n.Power) -> str:
-        mark = r"\odot " if e.base.kind in ("matrix", "array") else ""
+        mark = r"\odot " if e.base.kind != "scalar" else ""
         return f"{self.base(e.base)}^{{{mark}{self.write(e.exponent)}}}"
 
     def base(self, e: Layout) -> str:
         """Return what carries a script."""
-        return self.parenthesized(self.write(e)) if isinstance(e, n.Fraction | n.Sub) else self.at(e, ATOM)
+        return self.parenthesized(self.write(e)) if isinstance(e, n.Fraction) else self.at(e, ATOM)
 
     def root(self, e: n.Root) -> str:
         return rf"\sqrt{{{self.write(e.base)}}}"

@@ -58,6 +58,7 @@ def quality(d: Derivation) -> str:
 
 def layout_words(d: Derivation) -> str:
     """Return what the layout means."""
-    return {"numerator": "numerator layout: gradients are rows", "denominator": "denominator layout: gradients are columns"}[
-        d.layout
-    ]
+    return {
+        "numerator": "numerator layout: gradients are rows",
+        "denominator": "denominator layout: gradients are columns",
+    }[d.layout]

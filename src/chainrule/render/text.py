@@ -20,6 +20,7 @@ from chainrule.render.writer import (
     PRODUCT,
     SUM,
     Writer,
+    ends_open,
     extends,
     flattened,
     is_coefficient,
@@ -47,7 +48,7 @@ def layout_to_text(e: Layout) -> str:
 
 def is_short(piece: str) -> bool:
     """True for one letter with its marks: A, xᵀ, ŵ₁, yᵢ."""
-    core = [c for c in piece if not combining(c) and c not in "ᵀ⁻" and not ("₀" <= c <= "ₜ" or c in "ᵢⱼᵣᵤᵥ²³⁴")]
+    core = [c for c in piece if not combining(c) and c not in "ᵀ⁻¹" and not ("₀" <= c <= "ₜ" or c in "ᵢⱼᵣᵤᵥ²³⁴")]
     return len(core) == 1 and _SHORT.fullmatch(core[0]) is not None
 
 
@@ -65,7 +66,7 @@ def _space(left: str, right: str, number: bool, tight: bool) -> str:
     if right[0].isdigit() and not right.startswith("1" + ARROW):
         return "·"
     if number and "/" not in left:
-        return " " if _WORD.match(right) else "·" if left in "01" or right[0].isdigit() else ""
+        return " " if _WORD.match(right) and left not in "01" else "·" if left in "01" or right[0].isdigit() else ""
     if "/" in left and number:
         return " "
     return "" if tight or (right.startswith("(") and (is_short(left) or left.endswith(")"))) else " "
@@ -97,11 +98,11 @@ class TextWriter(Writer):
     def product(self, e: n.Product) -> str:
         parts = flattened(e)
         last = len(parts) - 1
-        pieces = [self._factor(part, k == last) for k, part in enumerate(parts)]
+        pieces = [self._factor(part, k == last and ends_open(parts)) for k, part in enumerate(parts)]
         return juxtaposed(pieces, [is_coefficient(part) for part in parts])
 
-    def _factor(self, e: Layout, is_last: bool) -> str:
-        return self.write(e) if is_last and isinstance(e, n.BigSum) else self.at(e, POWER)
+    def _factor(self, e: Layout, is_open: bool) -> str:
+        return self.write(e) if is_open else self.at(e, POWER)
 
     def hadamard(self, e: n.Hadamard) -> str:
         return " ⊙ ".join(self.at(part, PRODUCT) for part in e.parts)

@@ -26,12 +26,19 @@ CLOSING = frozenset(")]},|<>≤≥=‖")
 
 def flattened(e: n.Product) -> list[Layout]:
     """Return the factors of a product and of the products in it."""
-    return [p for part in e.parts for p in (flattened(part) if isinstance(part, n.Product) else [part])]
+    return [p for part in e.parts for p in n.factors_of(part)]
 
 
 def is_coefficient(e: Layout) -> bool:
     """True for a number and for a fraction, which stand apart from what they multiply."""
     return isinstance(e, n.Numeral | n.Fraction)
+
+
+def ends_open(parts: list[Layout]) -> bool:
+    """True if the last factor needs no parentheses: a Σ, or the only derivative, as in η ∂C/∂w."""
+    return isinstance(parts[-1], n.BigSum) or (
+        isinstance(parts[-1], n.Differential) and not any(isinstance(p, n.Differential) for p in parts[:-1])
+    )
 
 
 def extends(e: Layout) -> bool:

@@ -280,7 +280,8 @@ class LatexParser(ScriptParser):
     def applied(self, function: str, token: Token) -> Tree:
         """Read the scripts and the arguments of a function, or the index and the body of a sum."""
         scripts = self.scripts()
-        if function in BOUND_COMMANDS.values() and (scripts.lower or function in ALWAYS_BOUND):
+        is_sign = function in ALWAYS_BOUND and token.text in BOUND_COMMANDS
+        if function in BOUND_COMMANDS.values() and (scripts.lower or is_sign):
             return self.over_index(function, token, scripts)
         if scripts.lower or scripts.primes:
             hint = "write \\frac{\\log x}{\\log 2} for a logarithm to the base 2" if function == "log" else ""
