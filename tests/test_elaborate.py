@@ -224,6 +224,8 @@ def test_symbols_say_what_is_written():
         ("A^2", "matlab", "A @ A"),
         ("A^-1", "matlab", "inv(A)"),
         (r"A^{-\top}", "latex", "inv(A).T"),
+        (r"\lvert A \rvert", "latex", "det(A)"),
+        (r"\lvert \mathbf{x} \rvert", "latex", "abs(x)"),
         (r"(A + \mathbf{I})\mathbf{x}", "latex", "(A + eye(n)) @ x"),
     ],
 )

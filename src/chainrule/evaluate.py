@@ -40,15 +40,33 @@ def evaluate(e: Expr, values: Values, sizes: Mapping[str, int] | None = None) ->
 
 def evaluate_all(roots: list[Expr], values: Values, sizes: Mapping[str, int] | None = None) -> list[Any]:
     """Return the values of several expressions, shared parts worked out once."""
-    arrays = {name: _as_array(value) for name, value in values.items()}
-    nodes = walk(*roots)
-    known = bind_sizes(nodes, arrays, sizes)
-    rational = any(a.dtype == object for a in arrays.values())
-    done: dict[Expr, Any] = {}
-    with np.errstate(all="ignore"):
-        for node in nodes:
-            done[node] = _value(node, [done[arg] for arg in node.args], arrays, known, rational)
-    return [done[root] for root in roots]
+    place = Place(values, sizes)
+    return [place.value(root) for root in roots]
+
+
+class Place:
+    """One point: values of the symbols, and every value worked out there so far."""
+
+    def __init__(self, values: Values, sizes: Mapping[str, int] | None = None) -> None:
+        self.arrays = {name: _as_array(value) for name, value in values.items()}
+        self.sizes = dict(sizes or {})
+        self.rational = any(a.dtype == object for a in self.arrays.values())
+        self.done: dict[Expr, Any] = {}
+
+    def define(self, name: str, value: Any) -> None:
+        """Give a name a value, once; what was worked out before does not change."""
+        self.arrays[name] = _as_array(value)
+
+    def value(self, e: Expr) -> Any:
+        """Return the value of an expression here."""
+        if e not in self.done:
+            nodes = [node for node in walk(e, known=self.done)]
+            self.sizes = bind_sizes(nodes, self.arrays, self.sizes)
+            with np.errstate(all="ignore"):
+                for node in nodes:
+                    args = [self.done[arg] for arg in node.args]
+                    self.done[node] = _value(node, args, self.arrays, self.sizes, self.rational)
+        return self.done[e]
 
 
 def _as_array(value: Any) -> np.ndarray:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chainrule.cli.terminal import FAILS, HOLDS, QUIET, RULE, Page, broken
-from chainrule.notation.layout import Chain, Layout
-from chainrule.notation.written import notate_equation
+from chainrule.cli.terminal import FAILS, HEADING, HOLDS, QUIET, RULE, Page, broken
+from chainrule.notation.layout import Chain, Differential, Layout, Name
+from chainrule.notation.written import notate_equation, notate_written
 from chainrule.render.outline import Part, layout_words, mark, outline, quality
 from chainrule.render.text import layout_to_text, text, title_of, width
 from chainrule.rewrite.statement import Derivation, Step
@@ -20,10 +20,23 @@ def show_derivation(page: Page, d: Derivation) -> None:
     reason = ""
     for part in outline(d):
         reason = _show_part(page, d, part, reason)
-    page.line()
+    show_ending(page, d)
+
+
+def show_ending(page: Page, d: Derivation) -> None:
+    """Write the result without names, what was assumed, and how many steps were verified."""
+    page.heading("Result")
+    result = Chain((title_layout(d), notate_written(d.result, d.function.ndim, d.layout)), ("=",))
+    for line in equation_lines(" " * NUMBER, result, page.columns):
+        page.line((line, HEADING))
     for sentence in d.assumptions:
-        page.prose(f"assumed: {sentence}", style=QUIET)
+        page.prose(f"assumed: {sentence}", NUMBER, QUIET)
     show_quality(page, d)
+
+
+def title_layout(d: Derivation) -> Layout:
+    """Return the notation of what is derived, ∂C/∂w."""
+    return Differential(Name(d.function_name), Name(d.wrt.name))
 
 
 def show_quality(page: Page, d: Derivation) -> None:
@@ -31,7 +44,7 @@ def show_quality(page: Page, d: Derivation) -> None:
     style = HOLDS if d.verified else FAILS
     verdicts = [step.verdict for step in d.steps if step.verdict]
     points, worst = max(v.points for v in verdicts), max(v.error for v in verdicts)
-    page.line((quality(d), style), (f", each at {points} random points; largest relative error {worst:.0e}", QUIET))
+    page.line(" " * NUMBER, (quality(d), style), (f", each at {points} random points; largest relative error {worst:.0e}", QUIET))
 
 
 def _show_part(page: Page, d: Derivation, part: Part, reason: str) -> str:

@@ -11,13 +11,12 @@ import numpy as np
 
 from chainrule import api, learn
 from chainrule.cli.answer import unverified
-from chainrule.cli.page import definition_line, show_derivation, show_quality
+from chainrule.cli.page import definition_line, show_derivation, show_ending
 from chainrule.cli.terminal import COMMAND, FAILS, HEADING, QUIET, Page, indented
 from chainrule.cli.training import PIP_LINE, Settings, save_picture, scores, show_outcome, show_scores, train_on
 from chainrule.errors import DomainError
 from chainrule.expression.node import Expr
 from chainrule.learn.data import Dataset
-from chainrule.render.text import text
 from chainrule.rewrite.statement import Derivation
 
 COST = r"\frac{1}{N}\sum_{i=1}^N (y_i - \max(0, \mathbf{w} \cdot \mathbf{X}_i + b))^2"
@@ -66,12 +65,6 @@ def derived(page: Page) -> tuple[Expr, list[Derivation]]:
     return cost, [by_weights, by_bias]
 
 
-def show_ending(page: Page, d: Derivation) -> None:
-    """Show the result of a derivation, and that its steps were verified."""
-    page.line(f"∂{d.function_name}/∂{d.wrt.name} = {text(d.result)}")
-    show_quality(page, d)
-
-
 def show_program(page: Page, cost: Expr, derivations: list[Derivation]) -> None:
     """Show the cost and both derivatives as one program, shared parts computed once."""
     page.heading("5. The cost and both derivatives as one NumPy program: it trains the neuron below")
@@ -82,7 +75,7 @@ def show_program(page: Page, cost: Expr, derivations: list[Derivation]) -> None:
 def trained(page: Page) -> None:
     """Train the neuron, compare it with linear regression on rows that neither has seen, and draw the plot."""
     if find_spec("sklearn"):
-        page.heading("6. Training on real data: diabetes progression of 442 patients, 10 measurements each")
+        page.heading("6. Training on real data: 442 patients, 10 measurements, diabetes progression")
         page.line(("from scikit-learn; 80 % of the rows to train on, 20 % held out", QUIET))
         data, title = diabetes(), "diabetes progression, one neuron"
     else:

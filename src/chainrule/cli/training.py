@@ -110,10 +110,10 @@ def linear_predictions(seen: Dataset, unseen: Dataset) -> tuple[str, Array]:
     """Return linear regression's predictions (N) with its name: scikit-learn's, or NumPy's least squares without it."""
     if find_spec("sklearn"):
         model = import_module("sklearn.linear_model").LinearRegression().fit(seen.X, seen.y)
-        return f"scikit-learn {LINEAR}", np.asarray(model.predict(unseen.X))
+        return f"{LINEAR} (scikit-learn)", np.asarray(model.predict(unseen.X))
     with_ones = [np.column_stack([data.X, np.ones(len(data.y))]) for data in (seen, unseen)]
     coefficients = np.linalg.lstsq(with_ones[0], seen.y, rcond=None)[0]
-    return f"NumPy least-squares {LINEAR}", with_ones[1] @ coefficients
+    return f"{LINEAR} (NumPy)", with_ones[1] @ coefficients
 
 
 def show_scores(page: Page, training: Training, found: Sequence[Score]) -> None:

@@ -58,7 +58,7 @@ def closing_steps(
         forms = _forms(simplified, root.symbol.ndim, size)
         steps.append(Step(rules, Equation(left, forms, root.symbol.ndim), because, None, "substitute"))
     steps += _constants_out(simplified, left, root, size)
-    named, definitions = _named(result, root, variables, wrt)
+    named, definitions = _named(result, root, variables)
     if definitions or not _already_said(steps, total, result, variables):
         steps += _closed_form(result, named, definitions, left, root, size)
     steps += _update(named, root, wrt)
@@ -104,7 +104,7 @@ def _constants_out(e: Expr, left: Partial, root: Intermediate, size: Size | None
 
 
 def _named(
-    result: Expr, root: Intermediate, variables: tuple[Intermediate, ...], wrt: Symbol
+    result: Expr, root: Intermediate, variables: tuple[Intermediate, ...]
 ) -> tuple[Expr, tuple[Intermediate, ...]]:
     """Name the error term e and the mask m in the closed form. The sign of e makes the whole positive."""
     product = result.args[0] if isinstance(result, Add) and len(result.args) == 1 else result
@@ -127,7 +127,8 @@ def _named(
 
 
 def _define(name: str, e: Expr, definitions: list[Intermediate], taken: set[str]) -> Symbol:
-    symbol = Symbol(name, e.shape)
+    facts = frozenset({"mask"}) if isinstance(e, Apply) else frozenset()
+    symbol = Symbol(name, e.shape, facts)
     definitions.append(Intermediate(symbol, e))
     taken.add(name)
     return symbol
@@ -152,7 +153,10 @@ def _closed_form(
         )
         steps.append(Step(rule, Equation(i.symbol, (i.definition,), by_definition=True), because, None, "closed form"))
     masked = bool(names) and size is not None and any(i.symbol.name == "m" for i in names) and not root.symbol.shape
-    forms: tuple[Written, ...] = (Indexed(named, size, samples=True), named) if masked else (named,)
+    forms: tuple[Written, ...] = (named,)
+    if masked:  # Σ over the active samples says the same as the mask
+        unmasked = substitute(named, {i.symbol: i.definition for i in names if "mask" in i.symbol.facts})
+        forms = (Indexed(unmasked, size, samples=True), named)
     because = "the whole derivative as one product of matrices and vectors" if result.shape else "the whole derivative"
     steps.append(Step("closed form", Equation(left, forms, root.symbol.ndim), because, None, "closed form"))
     return steps

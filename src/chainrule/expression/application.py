@@ -238,11 +238,13 @@ def find_residual(context: Context, value: Value) -> None:
 
 
 def absolute(use: Use) -> Value:
-    """|x|: of a matrix in LaTeX the determinant, of a vector in LaTeX its length, else entry by entry."""
+    """|x| entry by entry; but |A| in LaTeX is the determinant, unless A is known not to be square."""
     value = use.values[0]
     written = use.context.text[use.call.mark.start : use.call.mark.end]
-    if use.context.oriented and value.rank and "abs" not in written:
-        return norm(2)(use) if value.rank == 1 else by_signature(CATALOGUE["det"])(use)
+    sizes = {axis.root.known or axis.root for axis in value.axes}
+    is_square = len(sizes) == 1 or any(axis.known is None for axis in value.axes)
+    if use.context.oriented and "abs" not in written and value.rank == 2 and is_square:
+        return by_signature(CATALOGUE["det"])(use)
     return pointwise(CATALOGUE["abs"])(use)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakValueDictionary
 
@@ -318,11 +318,11 @@ def depends_on(e: Expr, x: Expr) -> bool:
     return any(node is x for node in walk(e))
 
 
-def walk(*roots: Expr) -> list[Expr]:
-    """Return every distinct node below the roots, parts before wholes."""
+def walk(*roots: Expr, known: Container[Expr] = ()) -> list[Expr]:
+    """Return every distinct node below the roots, parts before wholes; what is in `known` is left out, with its parts."""
     seen: set[Expr] = set()
     result: list[Expr] = []
-    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots)]
+    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots) if root not in known]
     while stack:
         node, done = stack.pop()
         if done:
@@ -330,5 +330,5 @@ def walk(*roots: Expr) -> list[Expr]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
+            stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen and arg not in known)
     return result

@@ -1,1 +1,1 @@
-"""What an expression looks like: from expressions and written forms to a tree of notation, which `render` writes out."""
+"""What an expression looks like: from expressions and written forms to a tree of notation."""

@@ -6,6 +6,7 @@ nodes. Eliminating a node multiplies what meets there: a vector into the one mat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chainrule.expression.shape import Size
@@ -166,11 +167,11 @@ class Network:
         back = product(b.seen_from(j), *middle, a.seen_from(k))
         return Edge(back, j, i) if transposes(back) < transposes(there) else Edge(there, i, j)
 
-    def _vector(self, factors: list[Layout]) -> Layout:
+    def _vector(self, factors: Sequence[Layout]) -> Layout:
         if self.literal and len(set(factors)) < len(factors):
             raise NoMatrixForm
-        factors = [f for f in factors if not isinstance(f, Constant)] or factors[:1]
-        return hadamard(factors)
+        kept = [f for f in factors if not isinstance(f, Constant)] or factors[:1]
+        return hadamard(list(kept))
 
     def _total(self, factors: list[Layout], k: int) -> Layout:
         """The sum of a vector's (or matrix's) entries: a length, a trace, a dot product, xᵀAx, or sum(…)."""

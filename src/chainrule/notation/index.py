@@ -39,7 +39,7 @@ from chainrule.notation.layout import (
     Sum,
     kind_of_rank,
 )
-from chainrule.notation.order import SignedLayout, ordered_terms, scaled
+from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
 
 LETTERS = "ijklmnpqrstuvabcdefgho"
 
@@ -82,7 +82,7 @@ class _Entries:
     def signed(self, coefficient: Scalar, e: Expr, at: tuple[str, ...]) -> SignedLayout:
         if isinstance(e, Number):
             value = coefficient * e.value
-            return (-1 if value < 0 else 1), scaled(abs(value), [], [], None)
+            return (-1 if value < 0 else 1), scaled(magnitude(value), [], [], None)
         if is_zero(e):
             return 1, Numeral(0)
         if isinstance(e, Add):
@@ -92,9 +92,9 @@ class _Entries:
             return 1, ordered_terms([self.signed(c, t, at) for c, t in terms])
         sign = -1 if coefficient < 0 else 1
         if isinstance(e, Einsum):
-            return sign, self.product(abs(coefficient), e, at)
+            return sign, self.product(magnitude(coefficient), e, at)
         above, below = self.fraction(e, at)
-        return sign, scaled(abs(coefficient), above, below, None)
+        return sign, scaled(magnitude(coefficient), above, below, None)
 
     def fraction(self, e: Expr, at: tuple[str, ...]) -> tuple[list[Layout], list[Layout]]:
         """Return what a factor puts above and below a fraction bar."""

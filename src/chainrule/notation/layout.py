@@ -1,4 +1,4 @@
-"""The tree of notation: what stands on paper. Vectors are columns, as in the textbooks, and products are matrix products.
+"""The tree of notation: what stands on paper. Vectors are columns, and products are matrix products.
 
 A tree means something by itself: read as matrix algebra (or, under indices, as sums over entries) it has the value of
 the expression that it shows. It knows nothing of Unicode or LaTeX.
@@ -56,6 +56,7 @@ class Constant:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return kind_of_rank(len(self.shape))
 
 
@@ -67,6 +68,7 @@ class Product:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         kinds = [part.kind for part in self.parts if part.kind != "scalar"]
         if not kinds:
             return "scalar"
@@ -82,6 +84,7 @@ class Hadamard:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return self.parts[0].kind
 
 
@@ -94,6 +97,7 @@ class Quotient:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return self.denominator.kind
 
 
@@ -115,6 +119,7 @@ class Fraction:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return self.numerator.kind
 
 
@@ -127,6 +132,7 @@ class Sum:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return next((part.kind for part in self.parts if part.kind != "scalar"), "scalar")
 
 
@@ -139,6 +145,7 @@ class Power:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return self.base.kind if self.base.kind != "scalar" else self.exponent.kind
 
 
@@ -150,6 +157,7 @@ class Root:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return self.base.kind
 
 
@@ -169,6 +177,7 @@ class Transpose:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         swapped: dict[Kind, Kind] = {"column": "row", "row": "column"}
         return swapped.get(self.base.kind, self.base.kind)
 
@@ -210,6 +219,7 @@ class BigSum:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return self.body.kind
 
 
@@ -221,6 +231,7 @@ class Cases:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return self.branches[0][0].kind
 
 
@@ -242,6 +253,7 @@ class Bracket:
 
     @property
     def kind(self) -> Kind:
+        """The kind of the whole."""
         return self.condition.left.kind if self.condition.left.kind != "scalar" else self.condition.right.kind
 
 

@@ -47,7 +47,7 @@ from chainrule.notation.layout import (
     oriented,
     product,
 )
-from chainrule.notation.order import SignedLayout, ordered_terms, scaled
+from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
 
 Names = Mapping[str, Layout]  # symbols that stand for a piece of notation
 
@@ -94,13 +94,13 @@ class Writer:
         """Return the sign and the notation of |coefficient · e|."""
         if isinstance(e, Number):
             value = coefficient * e.value
-            return (-1 if value < 0 else 1), scaled(abs(value), [], [], None)
+            return (-1 if value < 0 else 1), scaled(magnitude(value), [], [], None)
         if is_zero(e):
             return 1, Constant("zeros", e.shape)
         if isinstance(e, Add):
             if len(e.args) == 1:
                 return self.signed(coefficient * e.coefficients[0], e.args[0])
-            if abs(coefficient) == 1:
+            if magnitude(coefficient) == 1:
                 return 1, self.sum(scale(coefficient, e))
         return self.product(coefficient, factors_of(e), tuple(range(e.ndim)) if not isinstance(e, Einsum) else e.output)
 
@@ -128,7 +128,7 @@ class Writer:
                 self.enter(network, f, sub)
         body = network.contract()
         sign = -1 if coefficient < 0 else 1
-        return sign, scaled(abs(coefficient), network.scalars, below, body)
+        return sign, scaled(magnitude(coefficient), network.scalars, below, body)
 
     def turned(self, coefficient: Scalar, factors: list[Factor]) -> tuple[Scalar, list[Factor]]:
         """−2 (y − z) = 2 (z − y): turn the first difference that reads no worse with the other sign."""
@@ -240,10 +240,10 @@ class LiteralWriter(Writer):
         except NoMatrixForm:
             pass
         if len(factors) == 1 and factors[0][1] == output:
-            return (-1 if coefficient < 0 else 1), product(Numeral(abs(coefficient)), self.factor(factors[0][0]))
+            return (-1 if coefficient < 0 else 1), product(Numeral(magnitude(coefficient)), self.factor(factors[0][0]))
         spec = index.einsum_subscripts([sub for _, sub in factors], output)
         call = index.einsum_call(spec, [self.factor(f) for f, _ in factors], len(output))
-        return (-1 if coefficient < 0 else 1), product(scaled(abs(coefficient), [], [], None), call)
+        return (-1 if coefficient < 0 else 1), product(scaled(magnitude(coefficient), [], [], None), call)
 
 
 def raised(base: Layout, k: Scalar) -> Layout:

@@ -34,6 +34,11 @@ from chainrule.notation.layout import (
 SignedLayout = tuple[int, Layout]
 
 
+def magnitude(c: Scalar) -> Scalar:
+    """Return |c|."""
+    return -c if c < 0 else c
+
+
 def is_plain(e: Layout) -> bool:
     """True for a symbol, an entry of one, or a power of these."""
     if isinstance(e, Power):
@@ -110,26 +115,24 @@ def ordered_terms(terms: list[SignedLayout]) -> Sum:
     return Sum(tuple(sign for sign, _ in terms), tuple(e for _, e in terms))
 
 
+GROUPS: dict[type[Layout], int] = {  # fmt: off
+    Numeral: 0,
+    Extent: 0,
+    Bracket: 1,
+    Applied: 3,
+    Sum: 4,
+    BigSum: 6,
+    Cases: 6,
+}  # fmt: on
+
+
 def _factor_group(e: Layout) -> int:
-    match e:
-        case Numeral() | Extent():
-            return 0
-        case Bracket():
-            return 1
-        case _ if is_plain(e):
-            return 2
-        case Transpose(base):
-            return _factor_group(base)
-        case Power(base) | Root(base):
-            return _factor_group(base)
-        case Applied():
-            return 3
-        case Sum():
-            return 4
-        case BigSum() | Cases():
-            return 6
-        case _:
-            return 5
+    """Numbers, gates, symbols, functions, sums, what is longer, Σ last."""
+    if is_plain(e):
+        return 0 if isinstance(e, Extent) else 2
+    if isinstance(e, Transpose | Power | Root):
+        return _factor_group(e.base)
+    return GROUPS.get(type(e), 5)
 
 
 def ordered_factors(factors: list[Layout]) -> list[Layout]:

@@ -16,13 +16,14 @@ from chainrule.notation.cases import case_split, conditions, is_open_gate
 from chainrule.notation.index import free_letters
 from chainrule.notation.layout import BigSum, Constant, Layout, Name, Sub
 from chainrule.notation.matrix import AsStored, Writer, notate_with
+from chainrule.notation.order import magnitude
 from chainrule.rewrite.statement import Indexed
 
 Letters = tuple[str | None, ...]  # one per axis; None is an axis that stays whole
 
 
 def notate_samples(w: Indexed) -> Layout:
-    """Return the notation of an expression along its samples: index i on each free axis of that size, Σᵢ on each summed.
+    """Return the notation of an expression along its samples: an index on each free axis, Σ over each summed one.
 
     What is left of the axes is laid out in columns.
     """
@@ -46,7 +47,7 @@ class Samples:
         self.names: dict[str, Layout] = {}
 
     def row(self, e: Expr, at: Letters, top: bool = False) -> Expr:
-        """Return `e` with letters in place of some axes. Gates split cases at the top, and in no argument of a function."""
+        """Return `e` with letters in place of some axes. Gates split cases at the `top` only."""
         if isinstance(e, Add):
             shape = _left(e.shape, at)
             return add_terms([(1, self.term(c, t, at, top)) for c, t in linear_terms(e)], shape)
@@ -118,7 +119,7 @@ class Samples:
         coefficient = outer * c
         writer = Writer(self.names)
         sign, layout = writer.signed(-1 if coefficient < 0 else 1, body)
-        return abs(coefficient) * sign, layout, whole.shape
+        return magnitude(coefficient) * sign, layout, whole.shape
 
     def whole(self, coefficient: Scalar, factors: list[Factor], free: tuple[int, ...], top: bool) -> Expr:
         """Put the outer factors together; a gate that no sum holds splits the whole term."""

@@ -24,18 +24,19 @@ from chainrule.notation.layout import (
     transpose,
 )
 from chainrule.notation.matrix import notate
+from chainrule.notation.order import magnitude
 from chainrule.notation.samples import notate_samples, sample_of
 
 Pair = tuple[Expr, Symbol]
 
 
 def notate_written(w: st.Written, outputs: int | None, layout: st.Layout) -> Layout:
-    """Return the notation of one side of an equation. `outputs` axes belong to what is differentiated (None: a value)."""
+    """Return the notation of one side. `outputs` axes belong to what is differentiated; None: it is a value."""
     return _Side(layout, frozenset()).write(w, outputs)
 
 
 def notate_equation(eq: st.Equation, layout: st.Layout) -> Layout:
-    """Return the notation of an equation. Where total and direct derivatives of one thing meet, the total one has a d."""
+    """Return the notation of an equation. Where a total and a direct derivative meet, the total one has a d."""
     partials = [p for side in (eq.left, *eq.right) for p in _partials(side)]
     direct = {(p.of, p.wrt) for p in partials if p.direct}
     total = {(p.of, p.wrt) for p in partials if not p.direct}
@@ -43,7 +44,8 @@ def notate_equation(eq: st.Equation, layout: st.Layout) -> Layout:
     first: Sign = "←" if eq.arrow else "≔" if eq.by_definition else "="
     left, *right = (side.write(w, eq.outputs) for w in (eq.left, *eq.right))
     right = [e for k, e in enumerate(right) if k == 0 or e != right[k - 1]]
-    return Chain((left, *right), (first, *("=" for _ in right[1:])), eq.condition)
+    equals: list[Sign] = ["="] * (len(right) - 1)
+    return Chain((left, *right), (first, *equals), eq.condition)
 
 
 def orientation(outputs: int | None, ndim: int, layout: st.Layout) -> Orientation:
@@ -130,9 +132,9 @@ def _signed(c: Scalar, layout: Layout) -> tuple[int, Layout]:
     sign = -1 if c < 0 else 1
     if isinstance(layout, Sum) and len(layout.parts) == 1 and c > 0:
         sign, layout = sign * layout.signs[0], layout.parts[0]
-    if abs(c) == 1:
+    if magnitude(c) == 1:
         return sign, layout
     exact = Rational(c) if not isinstance(c, float) else None
     if exact is None or exact.denominator == 1:
-        return sign, Product((Numeral(abs(c)), layout))
+        return sign, Product((Numeral(magnitude(c)), layout))
     return sign, Product((Fraction(Numeral(abs(exact.numerator)), Numeral(exact.denominator)), layout))

@@ -15,7 +15,8 @@ from chainrule.rewrite.statement import Derivation, Step
 
 STYLE = (
     ".chainrule{font-family:system-ui,sans-serif;line-height:1.5}"
-    ".chainrule .formula{font-family:'STIX Two Math','Cambria Math',serif;font-size:1.1em;overflow-x:auto;display:block}"
+    ".chainrule .formula{font-family:'STIX Two Math','Cambria Math',serif;font-size:1.1em}"
+    ".chainrule .formula{overflow-x:auto;display:block}"
     ".chainrule .rule{font-weight:600}.chainrule .because,.chainrule .note{color:#555;display:block}"
     ".chainrule .holds{color:#176b2c}.chainrule .fails{color:#a11;font-weight:700}"
 )
@@ -32,7 +33,7 @@ def formula(e: Layout) -> str:
 
 
 def derivation_html(d: Derivation) -> str:
-    """Write a derivation as an HTML fragment: an ordered list of steps under headings, with rules, reasons and verdicts."""
+    """Write a derivation as an HTML fragment: lists of steps under headings, with rules, reasons and verdicts."""
     number = 1
     sections = []
     for part in outline(d):

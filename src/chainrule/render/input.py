@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import chainrule.notation.layout as n
 from chainrule.expression.node import Expr
-from chainrule.expression.shape import Shape
+from chainrule.expression.shape import Shape, Size
 from chainrule.notation.layout import Layout
 from chainrule.notation.matrix import literal_notation
 from chainrule.render.latex import layout_to_latex
@@ -31,11 +32,20 @@ def source_text(e: Expr, syntax: Literal["text", "latex"] = "text") -> str:
     A.T @ (A @ x - y)
     """
     layout = literal_notation(e)
-    return _INPUT.write(layout) if syntax == "text" else layout_to_latex(layout)
+    shown = {size for symbol in e.symbols.values() for size in symbol.shape}
+    return InputWriter(shown).write(layout) if syntax == "text" else layout_to_latex(layout)
+
+
+def _is_turned_sum(e: Layout) -> bool:
+    return isinstance(e, n.Transpose) and isinstance(e.base, n.Sum) and e.base.kind == "matrix"
 
 
 class InputWriter(Writer):
     """NumPy-style text. Rows and columns are both vectors here, so transposes of vectors vanish."""
+
+    def __init__(self, shown: Collection[Size]) -> None:
+        super().__init__()
+        self.shown = shown
 
     def level(self, e: Layout) -> int:
         """The parser's own table says what needs parentheses."""
@@ -48,28 +58,31 @@ class InputWriter(Writer):
         first, *rest = parts
         return sign.join([self.at(first, PRODUCT), *(self.at(part, PRODUCT + 1) for part in rest)])
 
-    def name(self, e: n.Name) -> str:
+    def _name(self, e: n.Name) -> str:
         return e.name
 
-    def numeral(self, e: n.Numeral) -> str:
+    def _numeral(self, e: n.Numeral) -> str:
         return str(e.value)
 
-    def extent(self, e: n.Extent) -> str:
-        return e.size
+    def _extent(self, e: n.Extent) -> str:
+        """A size that no symbol shows is known to be one by what it counts."""
+        return e.size if e.size in self.shown else f"sum(ones({e.size}))"
 
-    def constant(self, e: n.Constant) -> str:
+    def _constant(self, e: n.Constant) -> str:
         return f"eye({e.shape[0]})" if e.which == "identity" else f"{ARRAYS[e.which]}({self.sizes(e.shape)})"
 
     def sizes(self, shape: Shape) -> str:
         """Return the sizes as arguments."""
         return ", ".join(str(size) for size in shape)
 
-    def product(self, e: n.Product) -> str:
+    def _product(self, e: n.Product) -> str:
         parts = flattened(e)
         scalars = [p for p in parts if p.kind == "scalar"]
         arrays = [p for p in parts if p.kind != "scalar"]
         if not arrays:
             return self.row_of(scalars, " * ")
+        if any(map(_is_turned_sum, arrays)):
+            arrays = self._turned(arrays)
         for k in range(1, len(arrays)):
             if arrays[k - 1].kind == "column" and arrays[k].kind == "row":
                 left, right = (self.row_of(side, " @ ") for side in (arrays[:k], arrays[k:]))
@@ -78,26 +91,33 @@ class InputWriter(Writer):
         chain = " @ ".join(self.at(p, PRODUCT + 1) for p in arrays)
         return f"{self.row_of(scalars, ' * ')} * {chain}" if scalars else self.row_of(arrays, " @ ")
 
-    def hadamard(self, e: n.Hadamard) -> str:
+    def _turned(self, arrays: list[Layout]) -> list[Layout]:
+        """(A − B)ᵀC as (Cᵀ(A − B))ᵀ: read back, the transpose of a sum would be the sum of the transposes."""
+        back = [n.transpose(p) for p in reversed(arrays)]
+        if len(arrays) == 1 or any(map(_is_turned_sum, back)):
+            return arrays
+        return [n.Transpose(n.Product(tuple(back)))]
+
+    def _hadamard(self, e: n.Hadamard) -> str:
         return self.row_of(list(e.parts), " * ")
 
-    def quotient(self, e: n.Quotient) -> str:
+    def _quotient(self, e: n.Quotient) -> str:
         return self.row_of([e.numerator, e.denominator], " / ")
 
-    def dot(self, e: n.Dot) -> str:
+    def _dot(self, e: n.Dot) -> str:
         return self.row_of([e.left, e.right], " @ ")
 
-    def fraction(self, e: n.Fraction) -> str:
+    def _fraction(self, e: n.Fraction) -> str:
         return self.row_of([e.numerator, e.denominator], "/")
 
-    def sum(self, e: n.Sum) -> str:
+    def _sum(self, e: n.Sum) -> str:
         result = ""
         for sign, part in zip(e.signs, e.parts, strict=True):
             mark = ("-" if sign < 0 else "") if not result else (" - " if sign < 0 else " + ")
             result += mark + self.at(part, SUM + 1)
         return result
 
-    def power(self, e: n.Power) -> str:
+    def _power(self, e: n.Power) -> str:
         if isinstance(e.base, n.Norm):
             return f"sum({self.at(e.base.base, ATOM)}**2)" + self._half(e.exponent)
         return f"{self.at(e.base, ATOM)}**{self.at(e.exponent, ATOM)}"
@@ -105,37 +125,35 @@ class InputWriter(Writer):
     def _half(self, exponent: Layout) -> str:
         return "" if exponent == n.Numeral(2) else f"**({self.at(exponent, ATOM)}/2)"
 
-    def root(self, e: n.Root) -> str:
+    def _root(self, e: n.Root) -> str:
         return f"{self.at(e.base, ATOM)}**(1/2)"
 
-    def norm(self, e: n.Norm) -> str:
+    def _norm(self, e: n.Norm) -> str:
         return f"norm({self.write(e.base)})"
 
-    def transpose(self, e: n.Transpose) -> str:
+    def _transpose(self, e: n.Transpose) -> str:
         return f"{self.at(e.base, ATOM)}.T" if e.base.kind == "matrix" else self.write(e.base)
 
-    def sub(self, e: n.Sub) -> str:
+    def _sub(self, e: n.Sub) -> str:
         return f"{self.at(e.base, ATOM)}[{', '.join(e.indices)}]"
 
-    def function(self, e: n.Function) -> str:
+    def _function(self, e: n.Function) -> str:
         return f"{WORDS[e.word]}({self.write(e.argument)})"
 
-    def applied(self, e: n.Applied) -> str:
+    def _applied(self, e: n.Applied) -> str:
         return f"{e.op.name}({', '.join(self.write(a) for a in e.arguments)})"
 
-    def bracket(self, e: n.Bracket) -> str:
+    def _bracket(self, e: n.Bracket) -> str:
         return f"({self.write(e.condition)})"
 
-    def relation(self, e: n.Relation) -> str:
+    def _relation(self, e: n.Relation) -> str:
         return f"{self.at(e.left, SUM)} {e.sign} {self.at(e.right, SUM)}"
 
-    def einstein(self, e: n.Einstein) -> str:
+    def _einstein(self, e: n.Einstein) -> str:
         return f'einsum("{e.subscripts}", {", ".join(self.write(a) for a in e.arguments)})'
 
     def _unspoken(self, e: Layout) -> str:
         raise ValueError(f"{type(e).__name__} is notation for reading, not for input")
 
-    big_sum = cases = differential = contraction = chain = _unspoken
+    _big_sum = _cases = _differential = _contraction = _chain = _unspoken
 
-
-_INPUT = InputWriter()

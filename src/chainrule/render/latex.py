@@ -78,16 +78,16 @@ class LatexWriter(Writer):
         """A fraction bar holds its parts together."""
         return POWER if isinstance(e, n.Fraction | n.Differential) else super().level(e)
 
-    def name(self, e: n.Name) -> str:
+    def _name(self, e: n.Name) -> str:
         return dressed(e.name, e.kind)
 
-    def numeral(self, e: n.Numeral) -> str:
+    def _numeral(self, e: n.Numeral) -> str:
         return str(e.value)
 
-    def extent(self, e: n.Extent) -> str:
+    def _extent(self, e: n.Extent) -> str:
         return dressed(e.size, "scalar")
 
-    def constant(self, e: n.Constant) -> str:
+    def _constant(self, e: n.Constant) -> str:
         if e.which == "identity":
             return r"\mathbf{I}"
         digit = "1" if e.which == "ones" else "0"
@@ -95,7 +95,7 @@ class LatexWriter(Writer):
             return rf"\vec{{{digit}}}"
         return r"\vec{1} \vec{1}^\top" if e.which == "ones" else r"\mathbf{0}"
 
-    def product(self, e: n.Product) -> str:
+    def _product(self, e: n.Product) -> str:
         parts = flattened(e)
         last = len(parts) - 1
         pieces = [self._factor(part, k == last and ends_open(parts)) for k, part in enumerate(parts)]
@@ -108,27 +108,27 @@ class LatexWriter(Writer):
     def _factor(self, e: Layout, is_open: bool) -> str:
         return self.write(e) if is_open else self.at(e, POWER)
 
-    def hadamard(self, e: n.Hadamard) -> str:
+    def _hadamard(self, e: n.Hadamard) -> str:
         return r" \odot ".join(self.at(part, PRODUCT) for part in e.parts)
 
-    def quotient(self, e: n.Quotient) -> str:
+    def _quotient(self, e: n.Quotient) -> str:
         above = self.write(e.numerator) if isinstance(e.numerator, n.Hadamard) else self.at(e.numerator, PRODUCT)
         return rf"{above} \oslash {self.at(e.denominator, PRODUCT)}"
 
-    def dot(self, e: n.Dot) -> str:
+    def _dot(self, e: n.Dot) -> str:
         return rf"{self.at(e.left, POWER)} \cdot {self.at(e.right, POWER)}"
 
-    def fraction(self, e: n.Fraction) -> str:
+    def _fraction(self, e: n.Fraction) -> str:
         return rf"\frac{{{self.write(e.numerator)}}}{{{self.write(e.denominator)}}}"
 
-    def sum(self, e: n.Sum) -> str:
+    def _sum(self, e: n.Sum) -> str:
         result = ""
         for sign, part in zip(e.signs, e.parts, strict=True):
             mark = ("-" if sign < 0 else "") if not result else (" - " if sign < 0 else " + ")
             result += mark + self.at(part, ELEMENTWISE)
         return result
 
-    def power(self, e: n.Power) -> str:
+    def _power(self, e: n.Power) -> str:
         mark = r"\odot " if e.base.kind != "scalar" else ""
         return f"{self.base(e.base)}^{{{mark}{self.write(e.exponent)}}}"
 
@@ -136,13 +136,13 @@ class LatexWriter(Writer):
         """Return what carries a script."""
         return self.parenthesized(self.write(e)) if isinstance(e, n.Fraction) else self.at(e, ATOM)
 
-    def root(self, e: n.Root) -> str:
+    def _root(self, e: n.Root) -> str:
         return rf"\sqrt{{{self.write(e.base)}}}"
 
-    def norm(self, e: n.Norm) -> str:
+    def _norm(self, e: n.Norm) -> str:
         return rf"\lVert {self.write(e.base)} \rVert"
 
-    def transpose(self, e: n.Transpose) -> str:
+    def _transpose(self, e: n.Transpose) -> str:
         base = self.write(e.base)
         if isinstance(e.base, n.Applied) and base.endswith("^{-1}"):
             return base.removesuffix("^{-1}") + r"^{-\top}"
@@ -150,22 +150,22 @@ class LatexWriter(Writer):
             return base + r"^\top"
         return self.base(e.base) + r"^\top"
 
-    def sub(self, e: n.Sub) -> str:
+    def _sub(self, e: n.Sub) -> str:
         indices = "".join(e.indices) if all(len(i) == 1 for i in e.indices) else ",".join(e.indices)
         base = self.at(e.base, ATOM)
         if "_{" in base and isinstance(e.base, n.Name):
             return f"{base.removesuffix('}')},{indices}}}"
         return f"{base}_{{{indices}}}"
 
-    def function(self, e: n.Function) -> str:
+    def _function(self, e: n.Function) -> str:
         return WORDS[e.word] + self.parenthesized(self.write(e.argument))
 
-    def applied(self, e: n.Applied) -> str:
+    def _applied(self, e: n.Applied) -> str:
         name = rf"\operatorname{{{escaped(e.op.name)}}}"
         template = e.op.notation.latex or f"{name}({', '.join('$' + p for p in e.op.parameters)})"
         return self.filled(template, e.op.parameters, e.arguments)
 
-    def big_sum(self, e: n.BigSum) -> str:
+    def _big_sum(self, e: n.BigSum) -> str:
         body = self.write(e.body) if extends(e.body) else self.at(e.body, PRODUCT)
         if e.condition:
             letters = ",".join(letter for letter, _ in e.indices)
@@ -180,31 +180,31 @@ class LatexWriter(Writer):
         """Return conditions that hold together."""
         return r" \text{ and } ".join(self.write(c) for c in conditions)
 
-    def cases(self, e: n.Cases) -> str:
+    def _cases(self, e: n.Cases) -> str:
         rows = [
             rf"{self.write(value)} & " + (rf"\text{{if }} {self.conditions(given)}" if given else r"\text{otherwise}")
             for value, given in e.branches
         ]
         return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
 
-    def relation(self, e: n.Relation) -> str:
+    def _relation(self, e: n.Relation) -> str:
         return f"{self.at(e.left, SUM)} {SIGNS[e.sign]} {self.at(e.right, SUM)}"
 
-    def bracket(self, e: n.Bracket) -> str:
+    def _bracket(self, e: n.Bracket) -> str:
         return f"[{self.write(e.condition)}]"
 
-    def differential(self, e: n.Differential) -> str:
+    def _differential(self, e: n.Differential) -> str:
         mark = r"\mathrm{d}" if e.total else r"\partial"
         return rf"\frac{{{mark} {self.at(e.of, POWER)}}}{{{mark} {self.at(e.wrt, POWER)}}}"
 
-    def contraction(self, e: n.Contraction) -> str:
+    def _contraction(self, e: n.Contraction) -> str:
         return " : ".join(self.at(part, PRODUCT) for part in e.parts)
 
-    def einstein(self, e: n.Einstein) -> str:
+    def _einstein(self, e: n.Einstein) -> str:
         arguments = ", ".join(self.write(a) for a in e.arguments)
         return rf"\operatorname{{einsum}}_{{\text{{{e.subscripts}}}}}({arguments})"
 
-    def chain(self, e: n.Chain) -> str:
+    def _chain(self, e: n.Chain) -> str:
         sides = [self.write(side) for side in e.sides]
         links = "".join(f" {SIGNS[sign]} {side}" for sign, side in zip(e.signs, sides[1:], strict=True))
         return sides[0] + links + (rf" \quad \text{{{escaped(e.condition)}}}" if e.condition else "")

@@ -28,6 +28,7 @@ class Spelling:
 
     @property
     def is_greek(self) -> bool:
+        """True if the word is the name of a Greek letter."""
         return self.word in GREEK
 
 

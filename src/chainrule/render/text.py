@@ -75,27 +75,27 @@ def _space(left: str, right: str, number: bool, tight: bool) -> str:
 class TextWriter(Writer):
     """Unicode text."""
 
-    def name(self, e: n.Name) -> str:
+    def _name(self, e: n.Name) -> str:
         parts = spelling(e.name)
         word = GREEK.get(parts.word, parts.word)
         if parts.accent:
             word = word[0] + ACCENTS[parts.accent] + word[1:]
         return word + (subscript(parts.below) if parts.below else "")
 
-    def numeral(self, e: n.Numeral) -> str:
+    def _numeral(self, e: n.Numeral) -> str:
         return str(e.value)
 
-    def extent(self, e: n.Extent) -> str:
-        return self.name(n.Name(e.size))
+    def _extent(self, e: n.Extent) -> str:
+        return self._name(n.Name(e.size))
 
-    def constant(self, e: n.Constant) -> str:
+    def _constant(self, e: n.Constant) -> str:
         if e.which == "identity":
             return "I"
         if e.which == "ones":
             return "1" + ARROW if len(e.shape) == 1 else "1" + ARROW + "1" + ARROW + "ᵀ"
         return "0" + ARROW if len(e.shape) == 1 else "0"
 
-    def product(self, e: n.Product) -> str:
+    def _product(self, e: n.Product) -> str:
         parts = flattened(e)
         last = len(parts) - 1
         pieces = [self._factor(part, k == last and ends_open(parts)) for k, part in enumerate(parts)]
@@ -104,54 +104,54 @@ class TextWriter(Writer):
     def _factor(self, e: Layout, is_open: bool) -> str:
         return self.write(e) if is_open else self.at(e, POWER)
 
-    def hadamard(self, e: n.Hadamard) -> str:
+    def _hadamard(self, e: n.Hadamard) -> str:
         return " ⊙ ".join(self.at(part, PRODUCT) for part in e.parts)
 
-    def quotient(self, e: n.Quotient) -> str:
+    def _quotient(self, e: n.Quotient) -> str:
         above = self.write(e.numerator) if isinstance(e.numerator, n.Hadamard) else self.at(e.numerator, PRODUCT)
         return f"{above} ⊘ {self.at(e.denominator, PRODUCT)}"
 
-    def dot(self, e: n.Dot) -> str:
+    def _dot(self, e: n.Dot) -> str:
         return f"{self.at(e.left, POWER)}·{self.at(e.right, POWER)}"
 
-    def fraction(self, e: n.Fraction) -> str:
+    def _fraction(self, e: n.Fraction) -> str:
         return f"{self.at(e.numerator, PRODUCT)}/{self.at(e.denominator, POWER)}"
 
-    def sum(self, e: n.Sum) -> str:
+    def _sum(self, e: n.Sum) -> str:
         result = ""
         for sign, part in zip(e.signs, e.parts, strict=True):
             mark = ("−" if sign < 0 else "") if not result else (" − " if sign < 0 else " + ")
             result += mark + self.at(part, ELEMENTWISE)
         return result
 
-    def power(self, e: n.Power) -> str:
+    def _power(self, e: n.Power) -> str:
         exponent = self.write(e.exponent)
         mark = "∘" if e.base.kind in ("matrix", "array") else ""
         return self.at(e.base, ATOM) + mark + superscript(exponent)
 
-    def root(self, e: n.Root) -> str:
+    def _root(self, e: n.Root) -> str:
         return f"√({self.write(e.base)})"
 
-    def norm(self, e: n.Norm) -> str:
+    def _norm(self, e: n.Norm) -> str:
         return f"‖{self.write(e.base)}‖"
 
-    def transpose(self, e: n.Transpose) -> str:
+    def _transpose(self, e: n.Transpose) -> str:
         base = self.write(e.base)
         if isinstance(e.base, n.Applied) and base.endswith("⁻¹"):
             return base[:-1] + "ᵀ"
         return self.at(e.base, ATOM) + "ᵀ"
 
-    def sub(self, e: n.Sub) -> str:
+    def _sub(self, e: n.Sub) -> str:
         return self.at(e.base, ATOM) + subscript("".join(e.indices))
 
-    def function(self, e: n.Function) -> str:
+    def _function(self, e: n.Function) -> str:
         return f"{e.word}({self.write(e.argument)})"
 
-    def applied(self, e: n.Applied) -> str:
+    def _applied(self, e: n.Applied) -> str:
         template = e.op.notation.text or f"{e.op.name}({', '.join('$' + p for p in e.op.parameters)})"
         return self.filled(template, e.op.parameters, e.arguments)
 
-    def big_sum(self, e: n.BigSum) -> str:
+    def _big_sum(self, e: n.BigSum) -> str:
         letters = "".join(letter for letter, _ in e.indices)
         below = subscript(letters)
         if e.condition:
@@ -162,32 +162,32 @@ class TextWriter(Writer):
         """Return conditions that hold together."""
         return " and ".join(self.write(c) for c in conditions)
 
-    def cases(self, e: n.Cases) -> str:
+    def _cases(self, e: n.Cases) -> str:
         branches = [
             f"{self.write(value)} if {self.conditions(given)}" if given else f"{self.write(value)} otherwise"
             for value, given in e.branches
         ]
         return "{" + "; ".join(branches) + "}"
 
-    def relation(self, e: n.Relation) -> str:
+    def _relation(self, e: n.Relation) -> str:
         return f"{self.at(e.left, SUM)} {e.sign} {self.at(e.right, SUM)}"
 
-    def bracket(self, e: n.Bracket) -> str:
+    def _bracket(self, e: n.Bracket) -> str:
         return f"[{self.write(e.condition)}]"
 
-    def differential(self, e: n.Differential) -> str:
+    def _differential(self, e: n.Differential) -> str:
         mark = "d" if e.total else "∂"
         of = self.at(e.of, POWER)
         space = " " if isinstance(e.of, n.Applied | n.Function) else ""
         return f"{mark}{space}{of}/{mark}{self.at(e.wrt, POWER)}"
 
-    def contraction(self, e: n.Contraction) -> str:
+    def _contraction(self, e: n.Contraction) -> str:
         return " : ".join(self.at(part, PRODUCT) for part in e.parts)
 
-    def einstein(self, e: n.Einstein) -> str:
+    def _einstein(self, e: n.Einstein) -> str:
         return f'einsum("{e.subscripts}", {", ".join(self.write(a) for a in e.arguments)})'
 
-    def chain(self, e: n.Chain) -> str:
+    def _chain(self, e: n.Chain) -> str:
         result = self.write(e.sides[0])
         for sign, side in zip(e.signs, e.sides[1:], strict=True):
             result += f" {sign} {self.write(side)}"

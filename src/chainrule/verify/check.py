@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from chainrule.derivative.differentiate import jacobian, substitute
-from chainrule.evaluate import evaluate
+from chainrule.evaluate import Place, evaluate
 from chainrule.expression.node import Expr, Symbol
 from chainrule.rewrite.statement import (
     Derivation,
@@ -39,14 +39,19 @@ class _Place:
     """One point: values of the symbols and of the names, and the derivation's definitions."""
 
     values: Point
-    sizes: Mapping[str, int]
+    here: Place
     names: Mapping[Symbol, Expr]
     rng: np.random.Generator
     partials: dict[Partial, np.ndarray] = field(default_factory=dict)
     expanded: dict[tuple[Expr, Symbol], Expr] = field(default_factory=dict)
 
     def value(self, e: Expr) -> np.ndarray:
-        return np.asarray(evaluate(e, self.values, self.sizes), dtype=float)
+        return np.asarray(self.here.value(e), dtype=float)
+
+    def moved(self, e: Expr, name: str, by: np.ndarray) -> np.ndarray:
+        """Return the value of `e` with one symbol moved."""
+        values = {**{n: self.values[n] for n in e.symbols}, name: self.values[name] + by}
+        return np.asarray(evaluate(e, values, self.here.sizes), dtype=float)
 
 
 def judged(derivation: Derivation, points: int = POINTS, seed: int = 0) -> Derivation:
@@ -64,9 +69,10 @@ def _places(derivation: Derivation, points: int, seed: int) -> list[_Place]:
     rng = np.random.default_rng(seed + 1)
     result = []
     for values, sizes in generic_points([derivation.function, derivation.result], points, seed, extra):
-        place = _Place(dict(values), sizes, derivation.names, rng)
+        place = _Place(dict(values), Place(values, sizes), derivation.names, rng)
         for symbol, definition in derivation.names.items():
             place.values[symbol.name] = place.value(definition)
+            place.here.define(symbol.name, place.values[symbol.name])
         result.append(place)
     return result
 
@@ -174,10 +180,7 @@ def _difference_error(p: Partial, claimed: Written, place: _Place) -> float:
     predicted = np.asarray(value * direction if p.entry else np.tensordot(value, direction, axes=at.ndim))
 
     def change(step: float) -> np.ndarray:
-        ends = []
-        for sign in (1, -1):
-            moved = {**place.values, p.wrt.name: at + sign * step * direction}
-            ends.append(np.asarray(evaluate(function, moved, place.sizes), dtype=float))
+        ends = [place.moved(function, p.wrt.name, sign * step * direction) for sign in (1, -1)]
         return np.asarray((ends[0] - ends[1]) / (2 * step))
 
     error = relative_error(predicted, change(STEP))

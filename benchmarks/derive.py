@@ -1,0 +1,106 @@
+"""How long parsing, differentiating and a whole verified derivation take: `uv run python benchmarks/derive.py`.
+
+Every figure is the median of many repetitions inside this one run, in milliseconds; the import and the cold command are
+medians over fresh processes. Nothing is cached between repetitions: expressions are interned weakly and dropped each time.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import chainrule as cr
+
+# fresh processes read compiled bytecode, as any installed package does
+CACHING = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+EXPRESSIONS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "the article's cost": (r"\frac{1}{N}\sum_{i=1}^N (y_i - \max(0, \mathbf{w} \cdot \mathbf{X}_i + b))^2", "w", {}),
+    "the same as NumPy text": ("mean((y - max(0, X @ w + b))**2)", "w", {}),
+    "a neuron": ("max(0, w @ x + b)", "w", {"w": "d", "x": "d", "b": ()}),
+    "ln(sin(x³)²)": ("log(sin(x**3)**2)", "x", {"x": ()}),
+    "least squares": ("norm(A @ x - y)**2", "x", {"A": ("m", "n"), "x": "n", "y": "m"}),
+    "logistic loss": ("sum(log(1 + exp(-y * (X @ w))))", "w", {"X": ("N", "d"), "w": "d", "y": "N"}),
+    "quadratic form": ("x @ A @ x", "x", {"A": ("n", "n"), "x": "n"}),
+    "log-determinant": ("logdet(A) + trace(inv(A) @ S)", "A", {"A": ("n", "n"), "S": ("n", "n")}),
+    "softmax regression": (
+        "-mean(sum(Y * log(softmax(X @ W)), axis=1))",
+        "W",
+        {"X": ("N", "d"), "W": ("d", "k"), "Y": ("N", "k")},
+    ),
+    "two layers": (
+        "mean((y - relu(X @ W + b) @ v)**2)",
+        "W",
+        {"X": ("N", "d"), "W": ("d", "h"), "b": "h", "v": "h", "y": "N"},
+    ),
+}
+
+
+def median_ms(run: Callable[[], object], repeat: int) -> float:
+    """Return the median time of `run` in milliseconds, after one warm-up."""
+    run()
+    times = []
+    for _ in range(repeat):
+        gc.collect(0)
+        start = time.perf_counter()
+        run()
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def measured(text: str, wrt: str, shapes: dict[str, object], repeat: int) -> dict[str, float]:
+    """Return the figures of one expression."""
+    e = cr.parse(text, shapes=shapes or None)
+    return {
+        "parse": median_ms(lambda: cr.parse(text, shapes=shapes or None), repeat),
+        "gradient": median_ms(lambda: cr.grad(e, wrt), repeat),
+        "derivation": median_ms(lambda: cr.derive(e, wrt), max(5, repeat // 4)),
+        "printed": median_ms(lambda: str(cr.derive(e, wrt)), max(5, repeat // 4)),
+    }
+
+
+def process_ms(command: list[str], repeat: int = 7) -> float:
+    """Return the median wall time of a fresh process in milliseconds; the first run fills the caches."""
+    return median_ms(lambda: subprocess.run(command, check=True, capture_output=True, env=CACHING), repeat)
+
+
+def import_ms(module: str) -> float:
+    """Return the median time of an import inside fresh interpreters."""
+    code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    command = [sys.executable, "-c", code]
+    times = [float(subprocess.run(command, check=True, capture_output=True, env=CACHING).stdout) for _ in range(8)]
+    return 1e3 * statistics.median(times[1:])
+
+
+def main(repeat: int = 40) -> None:
+    """Measure everything, print the table and save it as JSON beside this file."""
+    table = {name: measured(*row, repeat) for name, row in EXPRESSIONS.items()}
+    columns = list(next(iter(table.values())))
+    print(f"{'median of ' + str(repeat) + ', in ms':26}" + "".join(f"{column:>12}" for column in columns))
+    for name, row in table.items():
+        print(f"{name:26}" + "".join(f"{row[column]:12.2f}" for column in columns))
+    command = shutil.which("chainrule")
+    processes = {
+        "import numpy": import_ms("numpy"),
+        "import chainrule (numpy included)": import_ms("chainrule"),
+    }
+    if command:
+        processes["chainrule derive, cold"] = process_ms([command, "derive", EXPRESSIONS["the article's cost"][0], "--wrt", "w"])
+    print()
+    for name, value in processes.items():
+        print(f"{name:40}{value:10.0f} ms")
+    result = Path(__file__).with_suffix(".json")
+    result.write_text(json.dumps({"milliseconds": table, "processes": processes}, indent=1) + "\n")
+    print(f"\nsaved {result.name}")
+
+
+if __name__ == "__main__":
+    main()
