@@ -285,7 +285,7 @@ class Meaning:
 
     def of(self, e: Layout, scope: Scope | None = None) -> np.ndarray:
         rule: Callable[[Any, Scope], np.ndarray] = getattr(self, type(e).__name__)
-        return rule(e, scope or {})
+        return rule(e, scope or {"zero": 0})
 
     def all(self, parts: tuple[Layout, ...], scope: Scope) -> list[np.ndarray]:
         return [self.of(part, scope) for part in parts]
@@ -347,7 +347,9 @@ class Meaning:
         return self.of(e.base, scope).T
 
     def Sub(self, e: n.Sub, scope: Scope) -> np.ndarray:
-        assert isinstance(e.base, n.Name)
+        if not isinstance(e.base, n.Name):
+            whole = self.of(e.base, scope)
+            return as_matrix(whole[tuple(scope[i] for i in (*e.indices, "zero")[:2])])
         array = self.values.get(e.base.name, self.values.get(e.base.name.upper()))
         assert array is not None
         return as_matrix(array[tuple(scope[i] for i in e.indices)])
@@ -389,8 +391,9 @@ class Meaning:
 
 def values_for(e: Expr, seed: int = 0) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
+    signs = [1] if re.search(r"√|\^\(", text(e)) else [-1, 1]
     return {
-        name: random.uniform(0.5, 1.5, [SIZES[str(size)] for size in symbol.shape]) * random.choice([-1, 1])
+        name: random.uniform(0.5, 1.5, [SIZES[str(size)] for size in symbol.shape]) * random.choice(signs)
         if symbol.shape
         else np.asarray(random.uniform(0.5, 1.5))
         for name, symbol in e.symbols.items()
@@ -409,7 +412,7 @@ def check_meaning(e: Expr, seed: int = 0) -> None:
     if e.ndim > 2 or "index" in kinds_in(layout):
         letters = axis_letters(layout, e)
         for place in np.ndindex(want.shape):
-            got = Meaning(values).of(layout, dict(zip(letters, place, strict=True)))
+            got = Meaning(values).of(layout, {**dict(zip(letters, place, strict=True)), "zero": 0})
             np.testing.assert_allclose(got, as_matrix(want[place]), rtol=1e-7)
         return
     np.testing.assert_allclose(Meaning(values).of(layout), as_matrix(want), rtol=1e-7)
@@ -504,7 +507,7 @@ def products(draw: Any, output: str | None = None) -> Expr:
         factors.append(wrap(factor) if wrap else factor)
         subs.append(tuple(draw(some.sampled_from(options)) for options in places))
     covered = sorted({i for sub in subs for i in sub})
-    free = draw(some.lists(some.sampled_from(covered), unique=True, max_size=2)) if covered else []
+    free = draw(some.lists(some.sampled_from(covered), unique=True, max_size=3)) if covered else []
     coefficient = draw(some.sampled_from([1, -1, 2, -0.5]))
     return coefficient * b.einsum(factors, subs, tuple(free)) if factors else b.as_expr(coefficient)
 
@@ -538,15 +541,31 @@ def test_source_text_reads_back(e: Expr) -> None:
     source = source_text(e)
     shapes = {name: symbol.shape for name, symbol in e.symbols.items()}
     if "einsum" not in source:
-        if re.search(r"\)\.T @ [^@]*\(", source):  # (A − B)ᵀ(A + B): the parser's transpose turns the terms of the sum
-            return
-        assert cr.parse(source, shapes, syntax="text") is e
+        back = cr.parse(source, shapes, syntax="text")
+        if ").T" in source:  # (A − B)ᵀ(A + B): the parser's transpose turns the terms of the sum
+            values = values_for(e)
+            np.testing.assert_allclose(expected_value(back, values), expected_value(e, values), rtol=1e-7)
+        else:
+            assert back is e
         return
     functions = {name: numpy_code(op) for name, op in CATALOGUE.items()}
     functions |= {f: getattr(np, f) for f in ("einsum", "outer", "trace", "diag", "ones", "eye", "sum")}
     space = {**functions, **values_for(e), **SIZES, "norm": np.linalg.norm}
     if ">" not in source.replace("->", "") and "<" not in source:  # NumPy's truth values do not subtract
         np.testing.assert_allclose(eval(source, space), expected_value(e, values_for(e)), rtol=1e-7)
+
+
+def test_large_expressions_are_abridged() -> None:
+    deep: Expr = t
+    for _ in range(290):
+        deep = sin(deep)
+    assert text(deep).endswith("…" + ")" * 40) and r"\dots" in latex(deep)
+    wide: Expr = x
+    for _ in range(60):
+        wide = sin(wide) * wide + wide * A @ x
+    assert "…" in text(wide) and len(text(wide)) < 20_000
+    assert "…" in layout_to_text(notate_samples(Indexed(wide, "n")))
+    assert "…" not in text(cost)
 
 
 # --- whole derivations

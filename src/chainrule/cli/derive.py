@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
 
 import click
 
 from chainrule import api
 from chainrule.cli.answer import Answer, show_answers
+from chainrule.derivative.differentiate import substitute
 from chainrule.errors import ChainruleError, DomainError
 from chainrule.expression.elaborate import Elaborated
 from chainrule.expression.node import Expr
 from chainrule.expression.shape import Shape
+from chainrule.rewrite.statement import Detail, Layout, Narrative
 
 EPILOG = """\b
 Examples:
@@ -45,23 +47,49 @@ class FormulaCommand(click.Command):
 @click.command(cls=FormulaCommand, epilog=EPILOG)
 @click.argument("formula", metavar="EXPR")
 @click.option("--wrt", "variables", multiple=True, metavar="NAME", help="Variable to derive by; repeatable.")
-@click.option("--shape", "shapes", multiple=True, metavar="NAME:SIZES", help="Declare a shape: X:N,d, w:d, b: (scalar).")
-@click.option("--layout", type=click.Choice(["numerator", "denominator"]), default="numerator", show_default=True,
-              help="Gradients as rows or as columns.")
-@click.option("--narrative", type=click.Choice(["forward", "backward"]), default="forward", show_default=True,
-              help="From the inside out, or from the loss back.")
-@click.option("--detail", type=click.Choice(["brief", "normal", "full"]), default="normal", show_default=True,
-              help="How small the steps are.")
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="NAME:SIZES", help="Declare a shape: X:N,d or w:d; b: is a scalar."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["numerator", "denominator"]),
+    default="numerator",
+    show_default=True,
+    help="Gradients as rows or as columns.",
+)
+@click.option(
+    "--narrative",
+    type=click.Choice(["forward", "backward"]),
+    default="forward",
+    show_default=True,
+    help="From the inside out, or from the loss back.",
+)
+@click.option(
+    "--detail",
+    type=click.Choice(["brief", "normal", "full"]),
+    default="normal",
+    show_default=True,
+    help="How small the steps are.",
+)
 @click.option("--name", "names", multiple=True, metavar="NAME=EXPR", help="Name a part, inner parts first; repeatable.")
-@click.option("--syntax", type=click.Choice(["auto", "text", "matlab", "latex"]), default="auto", show_default=True,
-              help="How EXPR is written.")
-@click.option("--format", "form", type=click.Choice(["text", "latex", "html", "json"]),
-              help="For another program: no colours. Several --wrt give a JSON array.")
-@click.option("--code", type=click.Choice(["numpy"]), help="Print a program of value and derivatives in place of the steps.")
+@click.option(
+    "--syntax",
+    type=click.Choice(["auto", "text", "matlab", "latex"]),
+    default="auto",
+    show_default=True,
+    help="How EXPR is written.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "latex", "html", "json"]),
+    help="For another program: no colours. Several --wrt give a JSON array.",
+)
+@click.option("--code", type=click.Choice(["numpy"]), help="Print a program in place of the steps.")
 @click.pass_context
 def derive(
-    ctx: click.Context, formula: str, variables: tuple[str, ...], shapes: tuple[str, ...], layout: api.Layout,
-    narrative: api.Narrative, detail: api.Detail, names: tuple[str, ...], syntax: api.Syntax, form: str | None,
+    ctx: click.Context, formula: str, variables: tuple[str, ...], shapes: tuple[str, ...], layout: Layout,
+    narrative: Narrative, detail: Detail, names: tuple[str, ...], syntax: api.Syntax, form: str | None,
     code: str | None,
 ) -> None:  # fmt: skip
     """Derive EXPR step by step: every step with its rule, its reason, and a check with numbers.
@@ -72,7 +100,7 @@ def derive(
     written = standard_input() if formula == "-" else formula
     understood, left = api.understand(written, declared_shapes(shapes), syntax)
     function = understood.expression
-    parts = named_parts(names, understood.shapes, syntax)
+    parts = named_parts(names, understood, syntax)
     known = {**function.symbols, **{n: s for e in parts.values() for n, s in e.symbols.items() if n not in parts}}
     derivations = [
         api.derive(function, wrt, layout=layout, narrative=narrative, detail=detail, names=parts, function_name=left)
@@ -83,7 +111,7 @@ def derive(
 
 def standard_input() -> str:
     """Return the formula on standard input; raises DomainError if it is not text."""
-    data = click.get_binary_stream("stdin").read()
+    data = sys.stdin.buffer.read()
     try:
         return data.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -116,17 +144,22 @@ def _size(word: str, declaration: str) -> str | int:
     return word
 
 
-def named_parts(definitions: tuple[str, ...], shapes: Mapping[str, Shape], syntax: api.Syntax) -> dict[str, Expr]:
+def named_parts(definitions: tuple[str, ...], formula: Elaborated, syntax: api.Syntax) -> dict[str, Expr]:
     """Read `u1=x**2`, each in terms of the formula's symbols and of the names before it."""
     parts: dict[str, Expr] = {}
-    known = dict(shapes)
+    known = dict(formula.shapes)
     for definition in definitions:
-        name, equals, formula = definition.partition("=")
+        name, equals, written = definition.partition("=")
         name = name.strip()
         if not (name.isidentifier() and equals):
             raise unreadable("--name", definition, "NAME=EXPR, such as u1=x**2")
-        parts[name] = api.parse(formula, known, syntax=syntax)
-        known[name] = parts[name].shape
+        part = api.parse(written, known, syntax=syntax)
+        # A name that the formula itself uses stays a name; any other stands for its expression, wherever that occurs.
+        before: dict[Expr, Expr] = {
+            s: parts[n] for n, s in part.symbols.items() if n in parts and n not in formula.expression.symbols
+        }
+        parts[name] = substitute(part, before)
+        known[name] = part.shape
     return parts
 
 

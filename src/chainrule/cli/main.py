@@ -14,6 +14,7 @@ from chainrule.cli.terminal import write_utf8
 from chainrule.errors import ChainruleError
 
 COMMANDS = ("derive", "train", "predict")  # each a function of that name in the module of that name
+IN_OPTIONS = (("shapes=", "--shape"), ("names={…}", "--name"))  # what a hint calls an argument, and its option here
 BUG = "chainrule: this is a bug in chainrule, not in your input. Please report it with the lines above."
 
 
@@ -54,7 +55,14 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ChainruleError as error:
-            raise Refused(str(error)) from None
+            raise Refused(in_options(str(error))) from None
+
+
+def in_options(message: str) -> str:
+    """Return a message with the options of the command line in place of Python's arguments."""
+    for argument, option in IN_OPTIONS:
+        message = message.replace(argument, option)
+    return message
 
 
 def suggestion(word: str) -> str:
@@ -80,7 +88,9 @@ def show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
+)
 @click.pass_context
 def commands(ctx: click.Context) -> None:
     """Matrix calculus that shows its work.

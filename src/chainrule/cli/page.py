@@ -44,7 +44,11 @@ def show_quality(page: Page, d: Derivation) -> None:
     style = HOLDS if d.verified else FAILS
     verdicts = [step.verdict for step in d.steps if step.verdict]
     points, worst = max(v.points for v in verdicts), max(v.error for v in verdicts)
-    page.line(" " * NUMBER, (quality(d), style), (f", each at {points} random points; largest relative error {worst:.0e}", QUIET))
+    page.line(
+        " " * NUMBER,
+        (quality(d), style),
+        (f", each at {points} random points; largest relative error {worst:.0e}", QUIET),
+    )
 
 
 def _show_part(page: Page, d: Derivation, part: Part, reason: str) -> str:

@@ -87,6 +87,8 @@ def trained(page: Page) -> None:
     show_outcome(page, training)
     page.line()
     show_scores(page, training, scores(training))
+    active = float(np.mean(training.predictions(held_out) > 0))
+    page.prose(f"max(0, z) is active on {active:.0%} of the held-out rows; on those the neuron is linear", style=QUIET)
     try:
         save_picture(page, PLOT, training, title)
     except DomainError as error:
@@ -101,8 +103,8 @@ def diabetes() -> Dataset:
 
 
 def made_up(rows: int = 442, features: int = 10) -> Dataset:
-    """Return rows that follow a neuron with noise of standard deviation 1."""
+    """Return rows that follow a neuron, with noise of standard deviation 1/2."""
     random = np.random.default_rng(0)
     X, w = random.normal(size=(rows, features)), random.normal(size=features)
-    y = np.maximum(0, X @ w + 1) + random.normal(size=rows)
+    y = np.maximum(0, X @ w + 2) + random.normal(size=rows) / 2
     return Dataset(tuple(f"x{k + 1}" for k in range(features)), X, "y", y)

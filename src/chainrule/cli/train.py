@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from chainrule import learn
-from chainrule.cli.terminal import COMMAND, Page
+from chainrule.cli.terminal import COMMAND, FAILS, Page
 from chainrule.cli.training import (
     UNUSABLE,
     Settings,
@@ -22,6 +22,7 @@ from chainrule.cli.training import (
 from chainrule.errors import DomainError
 from chainrule.learn.data import Dataset
 from chainrule.learn.parameters import TrainedNeuron
+from chainrule.learn.table import counted
 
 INTERRUPTED = 130
 EPILOG = """\b
@@ -41,11 +42,15 @@ Ctrl-C (the best parameters are saved).
 @click.argument("data", metavar="DATA.csv", type=click.Path(path_type=Path))
 @click.option("--target", required=True, metavar="COLUMN", help="Column to predict from all others.")
 @click.option("--ignore", multiple=True, metavar="COLUMN", help="Column to leave out; repeatable.")
-@click.option("--activation", type=click.Choice(list(learn.ACTIVATIONS)), help="max(0, z), or z itself.  [default: relu]")
+@click.option(
+    "--activation", type=click.Choice(list(learn.ACTIVATIONS)), help="max(0, z), or z itself.  [default: relu]"
+)
 @click.option("--learning-rate", type=float, metavar="η", help="Step size.  [default: measured on the data]")
 @click.option("--steps", type=click.IntRange(min=0), default=10_000, show_default=True, help="Steps at most.")
 @click.option("--held-out", type=float, default=0.2, show_default=True, help="Share of rows kept aside for the score.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which rows, and where to start.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which rows, and where to start."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Parameters, as JSON.  [default: DATA.params.json]")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the loss and the fit into this file.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="PARAMS.json", help="Go on from saved parameters.")
@@ -69,12 +74,22 @@ def train(
     chosen = activation or (earlier.activation if earlier else "relu")
     if earlier:
         rows, aside = (arranged(part, earlier, chosen) for part in (rows, aside))
-    page.line(f"{data.name}: {len(rows.y)} rows to train on, {len(aside.y)} held out, {len(rows.features)} features")
+    introduce(page, data, rows, aside, chosen)
     settings = Settings(chosen, learning_rate if learning_rate is not None else "auto", steps, seed)
     training = train_on(page, rows, aside, settings, earlier)
     training.neuron.save(saved)
     conclude(page, training, saved, data, plot)
     ctx.exit(exit_code(training))
+
+
+def introduce(page: Page, data: Path, rows: Dataset, aside: Dataset, activation: str) -> None:
+    """Say what is trained on, and which targets are out of the neuron's reach."""
+    known, unknown = counted(len(rows.y), "row"), counted(len(aside.y), "row")
+    page.line(f"{data.name}: {known} to train on, {unknown} held out, {counted(len(rows.features), 'feature')}")
+    floor = learn.ACTIVATIONS[activation].floor
+    if floor is not None and (rows.y < floor).any():
+        share = f"{(rows.y < floor).mean():.0%} of the targets are below {floor:g}"
+        page.prose(f"{share}, which this neuron cannot answer: --activation identity has no such limit", style=FAILS)
 
 
 def conclude(page: Page, training: Training, saved: Path, data: Path, plot: Path | None) -> None:

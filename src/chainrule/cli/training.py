@@ -86,10 +86,7 @@ def show_outcome(page: Page, training: Training) -> None:
     """Say why the training stopped, with the step size and the time it took."""
     descent = training.descent
     page.prose(descent.message, style=FAILS if descent.reason in UNUSABLE else "")
-    milliseconds = 1000 * training.seconds / max(descent.steps, 1)
-    page.line(
-        (f"step size η = {descent.learning_rate:.4g}, {training.seconds:.2f} s, {milliseconds:.3f} ms a step", QUIET)
-    )
+    page.line((f"step size η = {descent.learning_rate:.4g}; {descent.steps} steps in {training.seconds:.2f} s", QUIET))
 
 
 def scores(training: Training) -> list[Score]:
@@ -122,9 +119,10 @@ def show_scores(page: Page, training: Training, found: Sequence[Score]) -> None:
     page.line((f"{f'held-out rows: {count}':32}{'R²':>8}{'RMSE':>12}  ({target})", QUIET))
     for entry in found:
         style = HOLDS if entry.label == OUR_NAME else ""
-        page.line((f"{entry.label:32}{entry.r_squared:8.3f}{entry.rmse:12.4g}", style))
-    if count < 2:
-        page.line(("R² needs at least two held-out rows whose targets differ", QUIET))
+        share = "–" if np.isnan(entry.r_squared) else f"{entry.r_squared:.3f}"
+        page.line((f"{entry.label:32}{share:>8}{entry.rmse:12.4g}", style))
+    if any(np.isnan(entry.r_squared) for entry in found):
+        page.line(("R² needs held-out rows whose targets differ", QUIET))
 
 
 def save_picture(page: Page, path: Path, training: Training, title: str) -> bool:

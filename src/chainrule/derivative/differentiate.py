@@ -93,7 +93,9 @@ def local_adjoints(node: Expr, adjoint: Expr, lead: int, x: Expr) -> list[tuple[
     if isinstance(node, Add):
         return [(t, scale(c, adjoint)) for c, t in zip(node.coefficients, node.args, strict=True) if depends_on(t, x)]
     if isinstance(node, Einsum):
-        return [(arg, _through_product(node, k, adjoint, lead)) for k, arg in enumerate(node.args) if depends_on(arg, x)]
+        return [
+            (arg, _through_product(node, k, adjoint, lead)) for k, arg in enumerate(node.args) if depends_on(arg, x)
+        ]
     if isinstance(node, Apply):
         return _through_operation(node, adjoint, lead, x)
     return []
@@ -155,4 +157,3 @@ def rebuilt(node: Expr, args: list[Expr]) -> Expr:
     if isinstance(node, Apply):
         return node.op(*args)
     return node
-

@@ -6,7 +6,7 @@ Names and statements follow Parr and Howard 2018 (sections 2 to 6). The value al
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chainrule.derivative.differentiate import jacobian, substitute
@@ -44,6 +44,19 @@ class LocalDerivative:
 # --- when a rule fits
 def _linear_terms(e: Expr) -> tuple[tuple[Scalar, ...], tuple[Expr, ...]]:
     return (e.coefficients, e.args) if isinstance(e, Add) else ((1,), (e,))
+
+
+def reader_order(e: Expr, names: Sequence[Symbol] = ()) -> tuple[tuple[Scalar, ...], tuple[Expr, ...]]:
+    """Return the terms as a reader writes them: positive ones first; products and names, symbols, then expansions."""
+
+    def group(t: Expr) -> int:
+        if isinstance(t, Symbol):
+            return 0 if t in names else 1
+        return 2 if isinstance(t, Ones) or any(isinstance(a, Ones) for a in t.args) else 0
+
+    pairs = list(zip(*_linear_terms(e), strict=True))
+    pairs.sort(key=lambda pair: (pair[0] < 0, group(pair[1])))
+    return tuple(c for c, _ in pairs), tuple(t for _, t in pairs)
 
 
 def is_sum(e: Expr, x: Symbol) -> bool:
@@ -100,6 +113,16 @@ def _is_scaled(e: Expr, x: Symbol) -> bool:
     return isinstance(e, Einsum) and is_linear_product(e, x) and not _others(e, x) and not e.summed
 
 
+def _is_quotient(e: Expr, x: Symbol) -> bool:
+    """True for w ⊘ x, by either."""
+    if not isinstance(e, Einsum) or e.summed or e.shape != x.shape or not x.shape:
+        return False
+    powers = [exponent_of(a) for a in e.args]
+    return any(k == -1 and base.shape == x.shape for base, k in powers) and all(
+        a is x or base is x or not depends_on(a, x) for a, (base, _) in zip(e.args, powers, strict=True)
+    )
+
+
 def _is_trace(e: Expr, x: Symbol) -> bool:
     return isinstance(e, Einsum) and not e.output and any(len(set(s)) < len(s) for a, s in _factors(e, x))
 
@@ -121,7 +144,7 @@ def _is_reduced_function(e: Expr, x: Symbol) -> bool:
 # --- how a rule is written out
 def _sum_forms(e: Expr, x: Symbol) -> tuple[Written, ...]:
     """∂(f + g)/∂x = ∂f/∂x + ∂g/∂x, then the values, zeros included."""
-    coefficients, terms = _linear_terms(e)
+    coefficients, terms = reader_order(e)
     partials = WrittenSum(coefficients, tuple(Partial(t, x, direct=True) for t in terms))
     values = tuple(jacobian(t, x) for t in terms)
     some_zero = any(not depends_on(t, x) for t in terms)
@@ -171,7 +194,11 @@ NAMED_RULES: tuple[NamedRule, ...] = (
         _sum_forms,
     ),
     NamedRule(
-        "sum", "∂(f + g)/∂x = ∂f/∂x + ∂g/∂x", "the derivative of a sum is the sum of the derivatives", is_sum, _sum_forms
+        "sum",
+        "∂(f + g)/∂x = ∂f/∂x + ∂g/∂x",
+        "the derivative of a sum is the sum of the derivatives",
+        is_sum,
+        _sum_forms,
     ),
     NamedRule(
         "difference",
@@ -194,8 +221,11 @@ NAMED_RULES: tuple[NamedRule, ...] = (
     ),
     NamedRule("trace", "∂ tr(AX)/∂X = Aᵀ", "the trace is the sum of the products of matching entries", _is_trace),
     NamedRule(
-        "quadratic form", "∂ xᵀAx/∂x = xᵀ(A + Aᵀ)", "x occurs twice, and each occurrence adds its term",
-        _is_quadratic_form, _product_forms,
+        "quadratic form",
+        "∂ xᵀAx/∂x = xᵀ(A + Aᵀ)",
+        "x occurs twice, and each occurrence adds its term",
+        _is_quadratic_form,
+        _product_forms,
     ),
     NamedRule(
         "scalar expansion",
@@ -208,6 +238,12 @@ NAMED_RULES: tuple[NamedRule, ...] = (
         "∂(A x)/∂x = A",
         "each entry of the product is the dot product of a row of the matrix with the vector",
         _form((1, 2), 1, 1),
+    ),
+    NamedRule(
+        "element-wise quotient",
+        "∂(w ⊘ x)/∂w = diag(1/xᵢ) and ∂(w ⊘ x)/∂x = diag(−wᵢ/xᵢ²)",
+        "entry i of the quotient reads only entry i of each, so the Jacobian is diagonal",
+        _is_quotient,
     ),
     NamedRule(
         "element-wise product",
@@ -335,7 +371,8 @@ def diagonal_condition(e: Expr, x: Symbol) -> DiagonalCondition:
     if aligned:
         return DiagonalCondition(True, f"entry i reads only entry i of {x.name}, so the Jacobian is diagonal")
     return DiagonalCondition(
-        False, f"entry i reads entries of {x.name} other than entry i, so the Jacobian is not diagonal: use its full form"
+        False,
+        f"entry i reads entries of {x.name} other than entry i, so the Jacobian is not diagonal: use its full form",
     )
 
 

@@ -13,7 +13,16 @@ from chainrule.expression.power import exponent_of
 from chainrule.expression.shape import Size
 from chainrule.expression.total import scale
 from chainrule.rewrite.rule import Rewrite
-from chainrule.rewrite.statement import Equation, Indexed, Partial, Step, Transposed, Written, WrittenProduct, WrittenSum
+from chainrule.rewrite.statement import (
+    Equation,
+    Indexed,
+    Partial,
+    Step,
+    Transposed,
+    Written,
+    WrittenProduct,
+    WrittenSum,
+)
 from chainrule.simplify.simplify import simplify
 
 SCOPE_NOTE = (
@@ -48,7 +57,9 @@ def closing_steps(
         forms = _forms(current, root.symbol.ndim, size)
         because = "put the definitions back in place of the names"
         steps.append(
-            Step("substitute", Equation(left, forms, root.symbol.ndim), because, None, "substitute", f"replaces {names}")
+            Step(
+                "substitute", Equation(left, forms, root.symbol.ndim), because, None, "substitute", f"replaces {names}"
+            )
         )
     records: list[Rewrite] = []
     simplified = simplify(current, record=records.append)

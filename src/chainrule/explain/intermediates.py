@@ -33,9 +33,7 @@ class Named:
     function: Expr
 
 
-def intermediates(
-    function: Expr, wrt: Symbol, detail: Detail, chosen: Mapping[str, Expr] | None = None
-) -> Named:
+def intermediates(function: Expr, wrt: Symbol, detail: Detail, chosen: Mapping[str, Expr] | None = None) -> Named:
     """Return the intermediate variables on the way from `wrt` to `function`, innermost first.
 
     `chosen` names sub-expressions as the reader wants: a name that occurs in `function` as a symbol is defined by it, any
@@ -49,7 +47,9 @@ def intermediates(
     for e, name in wanted.items():
         if e not in nodes:
             raise DomainError(f"{name} names {e}, which does not occur on the way from {wrt.name} to the result")
-    picked = [n for n in nodes if n in wanted or (n is not function and n is not wrt and _worth_naming(n, nodes, detail))]
+    picked = [
+        n for n in nodes if n in wanted or (n is not function and n is not wrt and _worth_naming(n, nodes, detail))
+    ]
     taken = set(function.symbols) | set(chosen)
     names = _names(picked, function, wanted, taken)
     known = {i.symbol.name for i in given}

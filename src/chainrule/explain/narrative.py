@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chainrule.derivative.differentiate import jacobian, substitute
-from chainrule.derivative.rules import chain_rule, diagonal_condition, local_derivative
+from chainrule.derivative.rules import chain_rule, diagonal_condition, local_derivative, reader_order
 from chainrule.explain.closing import closing_steps
 from chainrule.explain.intermediates import Intermediate, intermediates
 from chainrule.explain.samples import has_gate, sample_axis, sampled
 from chainrule.expression.node import Add, Apply, Expr, Symbol, depends_on, walk, zeros
 from chainrule.expression.product import einsum
-from chainrule.expression.shape import Scalar, Size
+from chainrule.expression.shape import Size
 from chainrule.expression.total import add_terms
 from chainrule.ops.piecewise import current_kink_value
 from chainrule.rewrite.statement import (
@@ -183,7 +183,8 @@ def _total(story: _Story, k: Intermediate) -> Expr:
     inputs = story.inputs(k)
     if inputs == [story.wrt]:
         value = _local(story, k, story.wrt)
-        _rows(story, k, value)
+        if not isinstance(k.definition, Apply):  # an operation has said its case split already
+            _rows(story, k, value)
         return value
     if _is_plain_sum(story, k):
         return _sum_rule(story, k)
@@ -202,7 +203,7 @@ def _is_plain_sum(story: _Story, k: Intermediate) -> bool:
 def _sum_rule(story: _Story, k: Intermediate) -> Expr:
     """∂v/∂w = ∂y/∂w − ∂u/∂w = 0 − ∂u/∂w: the derivative of a sum is the sum of the derivatives."""
     assert isinstance(k.definition, Add)
-    coefficients, terms = _reader_order(k.definition)
+    coefficients, terms = reader_order(k.definition, [i.symbol for i in story.variables])
     shape = k.symbol.shape + story.wrt.shape
     partials = tuple(Partial(t, story.wrt) for t in terms)
     totals = [_term_total(story, t) for t in terms]
@@ -215,16 +216,12 @@ def _sum_rule(story: _Story, k: Intermediate) -> Expr:
     forms = (WrittenSum(coefficients, partials), WrittenSum(coefficients, values), value)
     equation = Equation(Partial(k.symbol, story.wrt), forms, k.symbol.ndim)
     paths = len(story.inputs(k))
-    name, because = (rule.rule, rule.because) if paths == 1 else (chain_rule(paths, True).name, chain_rule(paths, True).because)
+    name, because = (
+        (rule.rule, rule.because) if paths == 1 else (chain_rule(paths, True).name, chain_rule(paths, True).because)
+    )
     story.say(name, equation, because, "chain rule")
     _rows(story, k, value)
     return value
-
-
-def _reader_order(e: Add) -> tuple[tuple[Scalar, ...], tuple[Expr, ...]]:
-    """Terms with a positive sign first, as a reader writes y − u."""
-    pairs = sorted(zip(e.coefficients, e.args, strict=True), key=lambda pair: pair[0] < 0)
-    return tuple(c for c, _ in pairs), tuple(t for _, t in pairs)
 
 
 def _term_total(story: _Story, t: Expr) -> Expr:
@@ -297,9 +294,7 @@ def _backward(story: _Story) -> None:
     story.totals[root.symbol] = _adjoint(story, story.wrt, adjoints[story.wrt], known)
 
 
-def _adjoint(
-    story: _Story, j: Symbol, uses: list[tuple[Intermediate, Expr]], known: Mapping[Symbol, Expr]
-) -> Expr:
+def _adjoint(story: _Story, j: Symbol, uses: list[tuple[Intermediate, Expr]], known: Mapping[Symbol, Expr]) -> Expr:
     """∂C/∂j = Σₖ (∂C/∂k)(∂k/∂j) over everything that reads j."""
     root = story.root.symbol
     if [k.symbol for k, _ in uses] == [root]:

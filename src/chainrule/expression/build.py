@@ -127,11 +127,20 @@ def broadcast(e: Expr, shape: Shape) -> Expr:
 
 
 def _aligned(*values: Any) -> list[Expr]:
-    exprs = [as_expr(v) for v in values]
+    exprs = [_operand(v, values) for v in values]
     shape: Shape = ()
     for e in exprs:
         shape = broadcast_shapes(shape, e.shape)
     return [broadcast(e, shape) for e in exprs]
+
+
+def _operand(value: Any, beside: Sequence[Any]) -> Expr:
+    """Read an operand. A size's name is a number beside an expression that has it: `sum(e) / X.shape[0]` is a mean."""
+    if isinstance(value, str):
+        sizes = {s for e in beside if isinstance(e, Expr) for symbol in e.symbols.values() for s in symbol.shape}
+        if value in sizes:
+            return Dimension(value)
+    return as_expr(value)
 
 
 # --- arithmetic
@@ -161,7 +170,7 @@ def multiply(a: Any, b: Any) -> Expr:
 
 def divide(a: Any, b: Any) -> Expr:
     """Return the element-wise quotient a · b⁻¹."""
-    divisor = as_expr(b)
+    divisor = _operand(b, (a,))
     if is_zero(divisor):
         raise DomainError("division by zero")
     return multiply(a, power_of(divisor, -1))
@@ -301,6 +310,26 @@ def contract(spec: str, *values: Any) -> Expr:
     return einsum(args, full, dots + tuple(letters[c] for c in right.replace(".", "")))
 
 
+def norm(a: Any) -> Expr:
+    """Return the Euclidean norm of all entries: ‖x‖, or ‖A‖ of Frobenius."""
+    return power_of(sum(power(a, 2)), Fraction(1, 2))
+
+
+def var(a: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """Return the variance: the mean of the squared distance from the mean."""
+    return mean(power(subtract(a, mean(a, axis, keepdims=True)), 2), axis, keepdims)
+
+
+def std(a: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """Return the standard deviation: the root of the variance."""
+    return power_of(var(a, axis, keepdims), Fraction(1, 2))
+
+
+def clip(a: Any, low: Any, high: Any) -> Expr:
+    """Return min(max(a, low), high)."""
+    return CATALOGUE["minimum"](CATALOGUE["maximum"](a, low), high)
+
+
 # --- comparisons: [a > b] is the step function of a − b
 def greater(a: Any, b: Any) -> Expr:
     """Return [a > b], 1 where it holds and 0 elsewhere."""
@@ -332,6 +361,8 @@ def numpy_function(name: str, method: str, inputs: Sequence[Any], keywords: dict
 NUMPY: dict[str, Any] = {
     "add": add, "subtract": subtract, "multiply": multiply, "divide": divide, "true_divide": divide,
     "negative": negative, "positive": as_expr, "power": power, "float_power": power, "matmul": matmul,
+    "norm": norm, "clip": clip, "var": var, "std": std,
+    "ones_like": lambda x: broadcast(ONE, as_expr(x).shape), "zeros_like": lambda x: zero_of(as_expr(x).shape),
     "sqrt": lambda x: power(x, Fraction(1, 2)), "square": lambda x: power(x, 2), "reciprocal": lambda x: divide(1, x),
     "sum": sum, "mean": mean, "dot": dot, "inner": dot, "vdot": dot, "outer": outer, "trace": trace,
     "transpose": transpose, "diag": diag, "greater": greater, "greater_equal": greater_equal,

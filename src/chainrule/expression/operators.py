@@ -55,6 +55,9 @@ class Operators:
     def __rmatmul__(self, other: Any) -> Expr:
         return cast("Expr", self.arithmetic.matmul(other, self))
 
+    def __abs__(self) -> Expr:
+        return cast("Expr", self.arithmetic.CATALOGUE["abs"](self))
+
     def __neg__(self) -> Expr:
         return cast("Expr", self.arithmetic.negative(self))
 

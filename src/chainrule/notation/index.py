@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from string import ascii_lowercase
 
 from chainrule.expression.node import (
@@ -21,6 +21,7 @@ from chainrule.expression.power import constant_value, exponent_of
 from chainrule.expression.power import power as power_op
 from chainrule.expression.shape import Scalar
 from chainrule.expression.total import linear_terms, scale
+from chainrule.notation.contraction import NoMatrixForm
 from chainrule.notation.layout import (
     ONE_LAYOUT,
     Applied,
@@ -41,6 +42,7 @@ from chainrule.notation.layout import (
 )
 from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
 
+Whole = Callable[[Expr], Layout]
 LETTERS = "ijklmnpqrstuvabcdefgho"
 
 
@@ -51,14 +53,17 @@ def free_letters(used: Iterable[str]) -> Iterator[str]:
     yield from (f"i{n}" for n in range(1, 1000))
 
 
-def entry_notation(e: Expr, names: Mapping[str, Layout]) -> Layout:
-    """Return the entry of `e` at one index per axis, lettered i, j, k … in the order of the axes."""
-    letters = free_letters(e.symbols)
-    return _Entries(names, set(e.symbols)).write(e, tuple(_axis_letters(e, letters)))
+def entry_notation(e: Expr, names: Mapping[str, Layout], whole: Whole) -> Layout:
+    """Return the entry of `e` at one index per axis, lettered as `axis_letters` says.
+
+    `whole` writes in matrix notation what a function reads whole; it may raise NoMatrixForm.
+    """
+    return _Entries(names, set(e.symbols), whole).write(e, tuple(axis_letters(e)))
 
 
-def _axis_letters(e: Expr, letters: Iterator[str]) -> list[str]:
+def axis_letters(e: Expr) -> list[str]:
     """Letters by first use if that leaves the axes in alphabetical order (Σⱼ AᵢⱼBⱼₖₗ), else by axis."""
+    letters = free_letters(e.symbols)
     if isinstance(e, Einsum):
         pool = [next(letters) for _ in range(len(e.sizes))]
         names = [pool[i] for i in e.output]
@@ -71,9 +76,10 @@ def _axis_letters(e: Expr, letters: Iterator[str]) -> list[str]:
 class _Entries:
     """Writes entries of expressions; every index is a letter."""
 
-    def __init__(self, names: Mapping[str, Layout], used: set[str]) -> None:
+    def __init__(self, names: Mapping[str, Layout], used: set[str], whole: Whole) -> None:
         self.names = names
         self.used = used
+        self.whole = whole
 
     def write(self, e: Expr, at: tuple[str, ...]) -> Layout:
         sign, layout = self.signed(1, e, at)
@@ -107,13 +113,13 @@ class _Entries:
     def product(self, coefficient: Scalar, e: Einsum, at: tuple[str, ...]) -> Layout:
         """Return a product, the summed indices under Σ; factors without a summed index stand before it."""
         letters = dict(zip(e.output, at, strict=True))
-        fresh = free_letters(self.used | set(at) | self.scope)
+        fresh = free_letters(self.used | set(at))
         by_use = [i for sub in e.subscripts for i in sub]
         for i in dict.fromkeys(by_use):
             if i not in letters:
                 letters[i] = next(fresh)
         summed = [i for i in dict.fromkeys(by_use) if i not in e.output]
-        inner = _Entries(self.names, self.used | set(letters.values()))
+        inner = _Entries(self.names, self.used | set(letters.values()), self.whole)
         outside: tuple[list[Layout], list[Layout]] = ([], [])
         inside: tuple[list[Layout], list[Layout]] = ([], [])
         for f, sub in zip(e.args, e.subscripts, strict=True):
@@ -124,11 +130,6 @@ class _Entries:
             indices = tuple((letters[i], e.sizes[i]) for i in summed)
             outside[0].append(BigSum(indices, scaled(1, *inside, None)))
         return scaled(coefficient, *outside, None)
-
-    @property
-    def scope(self) -> set[str]:
-        """The letters that already mean something."""
-        return self.used
 
     def factor(self, e: Expr, at: tuple[str, ...]) -> Layout:
         """Return the entry of one factor."""
@@ -159,7 +160,11 @@ class _Entries:
         return self.batched(e, at)
 
     def batched(self, e: Apply, at: tuple[str, ...]) -> Layout:
-        """softmax(zᵢ)ⱼ: an operation on the last axes takes the leading ones as indices of its arguments."""
+        """softmax(XW)ᵢⱼ, or without matrix notation softmax(Xᵢ)ⱼ: leading axes are indices of the arguments."""
+        try:
+            return Sub(self.whole(e), at) if at else self.whole(e)
+        except NoMatrixForm:
+            pass
         lead = e.ndim - len(e.op.core.output)
         arguments = []
         for a, core in zip(e.args, e.op.core.inputs, strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction as Rational
 
 import chainrule.notation.index as index
+from chainrule.errors import DomainError
 from chainrule.expression.node import (
     Add,
     Apply,
@@ -20,9 +21,10 @@ from chainrule.expression.node import (
 )
 from chainrule.expression.power import constant_value, exponent_of
 from chainrule.expression.power import power as power_op
-from chainrule.expression.product import Factor, factors_of
+from chainrule.expression.product import Factor, einsum, factors_of
 from chainrule.expression.shape import Scalar
-from chainrule.expression.total import linear_terms, scale
+from chainrule.expression.total import add_terms, linear_terms, scale
+from chainrule.notation.abridge import abridged
 from chainrule.notation.contraction import Network, NoMatrixForm
 from chainrule.notation.layout import (
     ONE_LAYOUT,
@@ -62,15 +64,27 @@ def notate(e: Expr, orientation: Orientation = "plain") -> Layout:
 
 def notate_with(e: Expr, names: Names, orientation: Orientation = "plain") -> Layout:
     """Return the notation of an expression in which some symbols stand for a piece of notation."""
+    e = abridged(e)
     try:
         return oriented(Writer(names).write(e), orientation)
     except NoMatrixForm:
-        return index.entry_notation(e, names)
+        return index.entry_notation(e, names, Writer(names).write)
 
 
 def literal_notation(e: Expr) -> Layout:
-    """Return notation that, read back, is the identical expression; `einsum(…)` for what has no matrix notation."""
+    """Return notation that, read back, is the identical expression; `einsum(…)` for what has no matrix notation.
+
+    Raises: DomainError for an expression nested very deeply.
+    """
+    if e.depth > MAX_INPUT_DEPTH:
+        raise DomainError(
+            f"the expression is nested {e.depth} operations deep, too deep to write out",
+            hint="name an intermediate result and write the parts",
+        )
     return LiteralWriter({}).write(e)
+
+
+MAX_INPUT_DEPTH = 100
 
 
 class Writer:
@@ -115,6 +129,16 @@ class Writer:
     # products
     def product(self, coefficient: Scalar, factors: list[Factor], output: tuple[int, ...]) -> SignedLayout:
         """Return sign and notation of a product: the sign goes into a difference where that reads better."""
+        try:
+            return self.contracted(coefficient, factors, output)
+        except NoMatrixForm:
+            expanded = _distributed(factors, output)
+            if expanded is None:
+                raise
+            return self.signed(coefficient, expanded)
+
+    def contracted(self, coefficient: Scalar, factors: list[Factor], output: tuple[int, ...]) -> SignedLayout:
+        """Return a product by eliminating its summed indices. Raises: NoMatrixForm."""
         if coefficient < 0:
             coefficient, factors = self.turned(coefficient, factors)
         sizes = {i: s for f, sub in factors for i, s in zip(sub, f.shape, strict=True)}
@@ -236,7 +260,7 @@ class LiteralWriter(Writer):
         """Return the product in matrix notation, or as an `einsum`."""
         try:
             if len(output) < 3 or len(factors) > 1:
-                return super().product(coefficient, factors, output)
+                return self.contracted(coefficient, factors, output)
         except NoMatrixForm:
             pass
         if len(factors) == 1 and factors[0][1] == output:
@@ -260,6 +284,17 @@ def raised(base: Layout, k: Scalar) -> Layout:
     if exact is not None and exact.denominator != 1:
         return Power(base, Fraction(Numeral(exact.numerator), Numeral(exact.denominator)))
     return Power(base, Numeral(k))
+
+
+def _distributed(factors: list[Factor], output: tuple[int, ...]) -> Expr | None:
+    """Multiply out a sum of three or more axes, whose terms may have matrix notation where the whole has none."""
+    for k, (f, sub) in enumerate(factors):
+        if isinstance(f, Add) and f.ndim > 2 and len(output) <= 2:
+            rest = [*factors[:k], *factors[k + 1 :]]
+            args, subs = [e for e, _ in rest], [s for _, s in rest]
+            terms = [(c, einsum([t, *args], [sub, *subs], output)) for c, t in linear_terms(f)]
+            return add_terms(terms, terms[0][1].shape)
+    return None
 
 
 def _agreeable(base: Expr) -> Expr:

@@ -12,6 +12,7 @@ from chainrule.expression.node import ONE, Add, Apply, Einsum, Expr, Identity, O
 from chainrule.expression.product import Factor, einsum, factors_of
 from chainrule.expression.shape import Scalar, Size
 from chainrule.expression.total import add_terms, linear_terms, scale
+from chainrule.notation.abridge import abridged
 from chainrule.notation.cases import case_split, conditions, is_open_gate
 from chainrule.notation.index import free_letters
 from chainrule.notation.layout import BigSum, Constant, Layout, Name, Sub
@@ -27,10 +28,11 @@ def notate_samples(w: Indexed) -> Layout:
 
     What is left of the axes is laid out in columns.
     """
-    samples = Samples(w, set(w.e.symbols))
-    letters = free_letters(w.e.symbols)
-    at = tuple(next(letters) if size == w.size else None for size in w.e.shape)
-    return notate_with(samples.row(w.e, at, True), samples.names)
+    e = abridged(w.e)
+    samples = Samples(w, set(e.symbols))
+    letters = free_letters(e.symbols)
+    at = tuple(next(letters) if size == w.size else None for size in e.shape)
+    return notate_with(samples.row(e, at, True), samples.names)
 
 
 def sample_of(e: Expr, size: Size | None) -> Layout:

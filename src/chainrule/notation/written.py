@@ -8,6 +8,7 @@ from fractions import Fraction as Rational
 import chainrule.rewrite.statement as st
 from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.shape import Scalar
+from chainrule.notation.index import axis_letters
 from chainrule.notation.layout import (
     Chain,
     Contraction,
@@ -18,6 +19,7 @@ from chainrule.notation.layout import (
     Orientation,
     Product,
     Sign,
+    Sub,
     Sum,
     kind_of_rank,
     oriented,
@@ -114,7 +116,7 @@ class _Side:
         counts: list[int | None] = [None] * len(w.parts)
         if outputs is not None:
             counts = [outputs, *w.inner]
-        parts = [self.write(part, count) for part, count in zip(w.parts, counts, strict=True)]
+        parts = [_as_array(part, self.write(part, c)) for part, c in zip(w.parts, counts, strict=True)]
         if any(count > 1 for count in w.inner):
             return Contraction(tuple(parts))
         return Product(tuple(reversed(parts) if self.layout == "denominator" and outputs is not None else parts))
@@ -126,6 +128,13 @@ class _Side:
             signs.append(sign)
             parts.append(layout)
         return Sum(tuple(signs), tuple(parts))
+
+
+def _as_array(part: st.Written, layout: Layout) -> Layout:
+    """Among other factors, entries of an array are gathered: (δᵢⱼxₖ)ᵢⱼₖ."""
+    if isinstance(part, Expr) and part.ndim > 2:
+        return Sub(layout, tuple(axis_letters(part)), "matrix")
+    return layout
 
 
 def _signed(c: Scalar, layout: Layout) -> tuple[int, Layout]:

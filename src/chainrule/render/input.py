@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import chainrule.notation.layout as n
@@ -28,6 +28,8 @@ def source_text(e: Expr, syntax: Literal["text", "latex"] = "text") -> str:
 
     LaTeX can do so for what has matrix notation.
 
+    >>> from chainrule.expression.build import matrix, vector
+    >>> A, x, y = matrix("A", "m", "n"), vector("x", "n"), vector("y", "m")
     >>> print(source_text(A.T @ (A @ x - y)))
     A.T @ (A @ x - y)
     """
@@ -38,6 +40,15 @@ def source_text(e: Expr, syntax: Literal["text", "latex"] = "text") -> str:
 
 def _is_turned_sum(e: Layout) -> bool:
     return isinstance(e, n.Transpose) and isinstance(e.base, n.Sum) and e.base.kind == "matrix"
+
+
+def _turned_back(arrays: Sequence[Layout]) -> list[Layout]:
+    """Return all transposes of the factors if one is (A − B)ᵀ and no transpose is: (A − B)ᵀC is (Cᵀ(A − B))ᵀ.
+
+    Read back, the transpose of a sum would be the sum of the transposes.
+    """
+    back = [n.transpose(e) for e in arrays]
+    return back if any(map(_is_turned_sum, arrays)) and not any(map(_is_turned_sum, back)) else []
 
 
 class InputWriter(Writer):
@@ -81,8 +92,10 @@ class InputWriter(Writer):
         arrays = [p for p in parts if p.kind != "scalar"]
         if not arrays:
             return self.row_of(scalars, " * ")
-        if any(map(_is_turned_sum, arrays)):
-            arrays = self._turned(arrays)
+        back = _turned_back(arrays)
+        if back:
+            whole = n.Product((*scalars, *reversed(back)))
+            return f"({self.write(whole)}).T" if e.kind == "matrix" else self.write(whole)
         for k in range(1, len(arrays)):
             if arrays[k - 1].kind == "column" and arrays[k].kind == "row":
                 left, right = (self.row_of(side, " @ ") for side in (arrays[:k], arrays[k:]))
@@ -91,15 +104,9 @@ class InputWriter(Writer):
         chain = " @ ".join(self.at(p, PRODUCT + 1) for p in arrays)
         return f"{self.row_of(scalars, ' * ')} * {chain}" if scalars else self.row_of(arrays, " @ ")
 
-    def _turned(self, arrays: list[Layout]) -> list[Layout]:
-        """(A − B)ᵀC as (Cᵀ(A − B))ᵀ: read back, the transpose of a sum would be the sum of the transposes."""
-        back = [n.transpose(p) for p in reversed(arrays)]
-        if len(arrays) == 1 or any(map(_is_turned_sum, back)):
-            return arrays
-        return [n.Transpose(n.Product(tuple(back)))]
-
     def _hadamard(self, e: n.Hadamard) -> str:
-        return self.row_of(list(e.parts), " * ")
+        back = _turned_back(e.parts)
+        return f"({self.row_of(back, ' * ')}).T" if back else self.row_of(list(e.parts), " * ")
 
     def _quotient(self, e: n.Quotient) -> str:
         return self.row_of([e.numerator, e.denominator], " / ")
@@ -156,4 +163,3 @@ class InputWriter(Writer):
         raise ValueError(f"{type(e).__name__} is notation for reading, not for input")
 
     _big_sum = _cases = _differential = _contraction = _chain = _unspoken
-

@@ -6,6 +6,7 @@ import re
 
 import chainrule.notation.layout as n
 from chainrule.expression.node import Expr
+from chainrule.notation.abridge import ELLIPSIS
 from chainrule.notation.layout import Kind, Layout
 from chainrule.notation.matrix import notate
 from chainrule.notation.written import notate_equation
@@ -34,7 +35,8 @@ _SPECIAL = {c: "\\" + c for c in "#$%&_{}"} | {"\\": r"\textbackslash{}", "^": r
 def latex(e: Expr) -> str:
     r"""Write an expression in LaTeX.
 
-    >>> print(latex(A @ x))
+    >>> from chainrule.expression.build import matrix, vector
+    >>> print(latex(matrix("A", "m", "n") @ vector("x", "n")))
     \mathbf{A} \mathbf{x}
     """
     return layout_to_latex(notate(e))
@@ -52,6 +54,8 @@ def escaped(text: str) -> str:
 
 def dressed(name: str, kind: Kind) -> str:
     """Return a name in the face of its kind, with its accent and what stands below."""
+    if name == ELLIPSIS:
+        return r"\dots"
     parts = spelling(name)
     if parts.is_greek:
         word = "\\" + parts.word

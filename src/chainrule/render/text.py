@@ -35,7 +35,8 @@ _WORD = re.compile(r"[A-Za-zα-ωΑ-Ω]{2}|Σ")
 def text(e: Expr) -> str:
     """Write an expression in Unicode.
 
-    >>> print(text(A @ x))
+    >>> from chainrule.expression.build import matrix, vector
+    >>> print(text(matrix("A", "m", "n") @ vector("x", "n")))
     Ax
     """
     return layout_to_text(notate(e))

@@ -90,7 +90,9 @@ def match_product(pattern: Expr, e: Expr, bindings: Bindings | None = None) -> I
     have = factors_of(e)
     free = e.output if isinstance(e, Einsum) else tuple(range(e.ndim))
 
-    def search(k: int, used: tuple[int, ...], names: dict[int, int], held: Bindings, lead: Subscripts | None) -> Iterator[ProductMatch]:
+    def search(
+        k: int, used: tuple[int, ...], names: dict[int, int], held: Bindings, lead: Subscripts | None
+    ) -> Iterator[ProductMatch]:
         if k == len(wanted):
             if _one_to_one(names, output) and _closed(wanted, output, have, free, used, names):
                 yield ProductMatch(used, held, lead or (), tuple(names[i] for i in output))

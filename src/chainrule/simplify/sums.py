@@ -60,9 +60,7 @@ def _taken_out(e: Add, terms: list[Term], factor: Expr, sub: Subscripts) -> Expr
         parts.append((c, einsum([f for f, _ in all_factors], [s for _, s in all_factors], output)))
     total = add_terms(parts, parts[0][1].shape)
     ones = [(Ones((s,)), (k,)) for k, s in enumerate(e.shape)]
-    return einsum(
-        [factor, total, *(f for f, _ in ones)], [sub, output, *(s for _, s in ones)], tuple(range(n))
-    )
+    return einsum([factor, total, *(f for f, _ in ones)], [sub, output, *(s for _, s in ones)], tuple(range(n)))
 
 
 def _fits(sub: Subscripts, wanted: Subscripts, n: int) -> bool:
