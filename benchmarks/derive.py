@@ -1,7 +1,7 @@
 """How long parsing, differentiating and a whole verified derivation take: `uv run python benchmarks/derive.py`.
 
-Every figure is the median of many repetitions inside this one run, in milliseconds; the import and the cold command are
-medians over fresh processes. Nothing is cached between repetitions: expressions are interned weakly and dropped each time.
+Every figure is the median of many repetitions inside this one run, in milliseconds; the import and the cold command
+are medians over fresh processes. Nothing is cached between repetitions: expressions are interned weakly.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def main(repeat: int = 40) -> None:
         "import chainrule (numpy included)": import_ms("chainrule"),
     }
     if command:
-        processes["chainrule derive, cold"] = process_ms([command, "derive", EXPRESSIONS["the article's cost"][0], "--wrt", "w"])
+        processes["chainrule derive, cold"] = process_ms(
+            [command, "derive", EXPRESSIONS["the article's cost"][0], "--wrt", "w"]
+        )
     print()
     for name, value in processes.items():
         print(f"{name:40}{value:10.0f} ms")

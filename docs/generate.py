@@ -1,9 +1,14 @@
-"""Write the references from the tables: `python docs/generate.py` renews docs/rules.md and docs/operations.md."""
+"""Write what the code knows better: `uv run python docs/generate.py` renews docs/rules.md, docs/operations.md, and the
+transcript of the tour in README.md (which needs scikit-learn and matplotlib).
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from chainrule import api  # noqa: F401 - fills the catalogue and the views
 from chainrule.derivative.rules import CHAIN_RULES, NAMED_RULES
@@ -12,6 +17,9 @@ from chainrule.expression.op import CATALOGUE, Op
 from chainrule.simplify.simplify import SIMPLIFICATIONS
 
 FOLDER = Path(__file__).parent
+README = FOLDER.parent / "README.md"
+BEGIN, END = "```console\n$ chainrule\n", "\n```"
+CUTS = (("Chain rule", "Chain rule"), ("4. ", "5. "), ("What to type next", ""))  # headings: left out, and kept again
 NOTE = "*Written by `docs/generate.py` from the tables in the code; change those, not this page.*"
 
 
@@ -19,6 +27,25 @@ def main() -> None:
     """Write every page."""
     for name, page in pages().items():
         (FOLDER / name).write_text(page, encoding="utf-8")
+    before, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    README.write_text(f"{before}{begin}{transcript(tour())}{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def tour() -> str:
+    """Return what the tour prints."""
+    command = [sys.executable, "-c", "from chainrule.cli.main import main; main()"]
+    with TemporaryDirectory() as folder:
+        return subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout.decode()
+
+
+def transcript(printed: str) -> str:
+    """Return what the tour prints, shortened for the README."""
+    lines = printed.splitlines()
+    for first, kept in CUTS:
+        start = next(k for k, line in enumerate(lines) if line.startswith(first))
+        stop = next((k for k in range(start + 1, len(lines)) if kept and lines[k].startswith(kept)), None)
+        lines[start:stop] = ["[…]", ""] if stop else []
+    return "\n".join(lines).rstrip()
 
 
 def pages() -> dict[str, str]:
@@ -47,8 +74,8 @@ def operations() -> str:
     return page(
         "Operations",
         "Functions with an entry of their own; everything else (`@`, `.T`, `sum`, `mean`, `trace`, `diag`, `norm` …) "
-        "is built from products, sums and these. Element-wise functions take arrays of any shape, and their derivative is "
-        "that of each entry. Functions of a vector or a square matrix take leading batch axes too. Each derivative is "
+        "is built from products, sums and these. Element-wise functions take arrays of any shape, and their derivative "
+        "is that of each entry. Functions of a vector or a square matrix take leading batch axes too. Each derivative is "
         "checked against central differences by `tests/test_ops.py`.",
         ("Element-wise", operation_table(op for op in entries if op.is_elementwise)),
         ("Of a vector or a matrix", operation_table(op for op in entries if not op.is_elementwise)),

@@ -78,4 +78,6 @@ def expressions(draw: st.DrawFn, shape: tuple[str, ...] = (), depth: int = 3, ki
         return draw(st.sampled_from(SMOOTH + (KINKED if kinks else [])))(same())
     if choice == 4:
         return same() ** draw(st.sampled_from([2, 3])) / draw(st.sampled_from([1, 2, 5]))
-    return {0: scalars, 1: vectors, 2: matrices}[len(shape)](draw, depth, *(() if not shape else (shape[0],) if len(shape) == 1 else (shape,)))
+    if not shape:
+        return scalars(draw, depth)
+    return vectors(draw, depth, shape[0]) if len(shape) == 1 else matrices(draw, depth, shape)

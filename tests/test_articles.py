@@ -297,7 +297,9 @@ def test_ph39_vector_of_two_functions() -> None:
     assert cr.jacobian(f, "x").shape == (2,)
     values = {"g": np.array([1.0, 3.0]), "x": np.asarray(0.5)}
     np.testing.assert_allclose(cr.jacobian(f, "x").eval(**values), [2 / 0.5, 2 / 0.5])
-    np.testing.assert_allclose(cr.jacobian(cr.sin(k * x), "x").eval(k=np.array([1.0, 3.0]), x=0.4), [np.cos(0.4), 3 * np.cos(1.2)])
+    np.testing.assert_allclose(
+        cr.jacobian(cr.sin(k * x), "x").eval(k=np.array([1.0, 3.0]), x=0.4), [np.cos(0.4), 3 * np.cos(1.2)]
+    )
 
 
 def test_ph40_diagonal_simplification() -> None:

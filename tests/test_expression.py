@@ -103,7 +103,13 @@ def test_structure_is_the_same_in_every_process() -> None:
         "print([a.order for a in e.args], e.order)"
     )
     seen = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": s, "PYTHONPATH": ":".join(sys.path)}).stdout
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": s, "PYTHONPATH": ":".join(sys.path)},
+        ).stdout
         for s in ("1", "2")
     }
     assert len(seen) == 1
@@ -183,7 +189,9 @@ def test_transposes_of_higher_rank_and_batches() -> None:
     T = Symbol("T", ("a", "b", "c"))
     value = np.random.default_rng(0).normal(size=(2, 3, 4))
     np.testing.assert_allclose(evaluate(transpose(T, (1, 2, 0)), {"T": value}), value.transpose(1, 2, 0))
-    np.testing.assert_allclose(evaluate(T @ vector("v", "c"), {"T": value, "v": np.arange(4.0)}), value @ np.arange(4.0))
+    np.testing.assert_allclose(
+        evaluate(T @ vector("v", "c"), {"T": value, "v": np.arange(4.0)}), value @ np.arange(4.0)
+    )
     np.testing.assert_allclose(evaluate(tanh(T).sum(axis=(0, 2)), {"T": value}), np.tanh(value).sum(axis=(0, 2)))
 
 

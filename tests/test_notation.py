@@ -178,7 +178,7 @@ SAMPLES: list[tuple[Indexed, int | None, str]] = [
     (
         Indexed(gradient, "N", cases=True, inside=True),
         0,
-        "(1/N) Σᵢ {0⃗ᵀ if w·xᵢ + b ≤ 0; 2(w·xᵢ + b − yᵢ) xᵢᵀ if w·xᵢ + b > 0}",
+        "(1/N) Σᵢ {0⃗ᵀ if w·xᵢ + b ≤ 0; −2(yᵢ − w·xᵢ − b) xᵢᵀ if w·xᵢ + b > 0}",
     ),
     (
         Indexed(GATED, "N", cases=True, inside=True),

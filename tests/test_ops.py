@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import agrees
 
 from chainrule.derivative.differentiate import hessian, jacobian
 from chainrule.evaluate import evaluate
@@ -13,6 +12,7 @@ from chainrule.expression.node import Apply, Expr, walk
 from chainrule.expression.op import CATALOGUE, Op
 from chainrule.ops import kink_value
 from chainrule.verify.sample import generic_points
+from conftest import agrees
 
 OPS = CATALOGUE.entries
 SIZES = {"n": 4, "m": 3, "batch": 2}
@@ -33,7 +33,12 @@ def points(e: Expr, count: int = 3):
 @pytest.mark.parametrize("op", OPS, ids=str)
 def test_has_its_words(op: Op) -> None:
     assert op.because and op.rule and not op.because.endswith(".")
-    assert op.is_gate or not op.kinks or op.convention or op.local_jacobians(list(applied(op).args), applied(op)) == (None,)
+    assert (
+        op.is_gate
+        or not op.kinks
+        or op.convention
+        or op.local_jacobians(list(applied(op).args), applied(op)) == (None,)
+    )
 
 
 @pytest.mark.parametrize("op", [o for o in OPS if o.definition], ids=str)
@@ -90,7 +95,14 @@ def test_kink_value_is_a_setting(value: float) -> None:
 def test_all_spellings_of_relu_are_one() -> None:
     relu, maximum, where = (CATALOGUE[n] for n in ("relu", "maximum", "where"))
     z = symbol("z", "n")
-    spellings = [maximum(0, z), maximum(z, 0), where(z > 0, z, 0), where(z <= 0, 0, z), where(0 < z, z, 0), where(z >= 0, z, 0)]
+    spellings = [
+        maximum(0, z),
+        maximum(z, 0),
+        where(z > 0, z, 0),
+        where(z <= 0, 0, z),
+        where(z > 0, z, 0),
+        where(z >= 0, z, 0),
+    ]
     assert all(s is relu(z) for s in spellings)
 
 

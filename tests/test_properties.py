@@ -6,10 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import agrees
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from strategies import SHAPES, SIZES, expressions
 
 import chainrule as cr
 from chainrule.errors import DomainError
@@ -17,6 +15,8 @@ from chainrule.evaluate import evaluate
 from chainrule.expression.node import Expr
 from chainrule.render.input import source_text
 from chainrule.verify.sample import is_generic
+from conftest import agrees
+from strategies import SHAPES, SIZES, expressions
 
 SMALL = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 ANY = st.sampled_from([(), ("n",), ("m",), ("m", "n"), ("n", "n")]).flatmap(expressions)
@@ -49,7 +49,9 @@ def test_latex_reads_back(e: Expr) -> None:
 @given(ANY, st.integers(0, 1000))
 def test_simplify_keeps_the_value(e: Expr, seed: int) -> None:
     values = values_for(e, seed)
-    np.testing.assert_allclose(evaluate(cr.simplify(e), values, SIZES), evaluate(e, values, SIZES), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(
+        evaluate(cr.simplify(e), values, SIZES), evaluate(e, values, SIZES), rtol=1e-8, atol=1e-8
+    )
 
 
 @SMALL

@@ -29,7 +29,9 @@ def test_both_sides_are_equal(rule: Rule) -> None:
         same_value(rule.this, rule.becomes, values | {k: np.asarray(v) for k, v in sizes.items()})
 
 
-@pytest.mark.parametrize("rule", [r for r in SIMPLIFICATIONS if all(not h.shape for h in r.holes)], ids=lambda r: r.name)
+@pytest.mark.parametrize(
+    "rule", [r for r in SIMPLIFICATIONS if all(not h.shape for h in r.holes)], ids=lambda r: r.name
+)
 @pytest.mark.parametrize("at", [0.0, 1.0, -1.0])
 def test_both_sides_are_equal_at_kinks(rule: Rule, at: float) -> None:
     values = {hole.name: np.asarray(at) for hole in rule.holes}
@@ -40,7 +42,9 @@ def test_both_sides_are_equal_at_kinks(rule: Rule, at: float) -> None:
 
 @pytest.mark.parametrize("rule", SIMPLIFICATIONS, ids=lambda r: r.name)
 def test_applies_to_its_own_left_side(rule: Rule) -> None:
-    holes = {hole: symbol(f"{hole.name}_filled", (*(("k",) if not hole.shape else ()), *hole.shape)) for hole in rule.holes}
+    holes = {
+        hole: symbol(f"{hole.name}_filled", (*(("k",) if not hole.shape else ()), *hole.shape)) for hole in rule.holes
+    }
     batch = ("k",) if any(not hole.shape for hole in rule.holes) else ()
     filled = instantiate(rule.this, holes, batch)
     expected = instantiate(rule.becomes, holes, batch)

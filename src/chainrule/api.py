@@ -102,8 +102,8 @@ def parse(
 def trace(function: Any, **shapes: object) -> Expr:
     """Return the expression that a plain NumPy function computes, by calling it once with symbols.
 
-    `shapes` gives the shape of each argument: `trace(loss, X=("N", "d"), w="d", b=(), y="N")`. Of an expression instead of a
-    function, return the trace of that matrix.
+    `shapes` gives the shape of each argument: `trace(loss, X=("N", "d"), w="d", b=(), y="N")`. Of an
+    expression instead of a function, return the trace of that matrix.
     Raises: DomainError for a NumPy function without meaning here; ShapeError.
     """
     if isinstance(function, Expr):
@@ -229,8 +229,8 @@ def default_name(function: Expr, taken: Iterable[str]) -> str:
 def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = ()) -> Compiled:  # noqa: A001
     """Return one function that computes all expressions together, shared parts once.
 
-    It takes one array for each symbol, by name, and gives one array for one expression, a tuple for several. float32 and
-    float64 are kept as given. A symbol that dropped out of a derivative may still be passed; `accept` allows more.
+    It takes one array for each symbol, by name, and gives one array for one expression, a tuple for several. float32
+    and float64 are kept as given. A symbol that dropped out of a derivative may still be passed; `accept` allows more.
     Raises: DomainError for an unknown backend; when called, ShapeError naming the argument and what it disagrees with.
 
     >>> x = vector("x", "n")
@@ -267,8 +267,8 @@ relu, exp, log, sigmoid, softplus = (CATALOGUE[n] for n in ("relu", "exp", "log"
 maximum, minimum, where, step = (CATALOGUE[n] for n in ("maximum", "minimum", "where", "step"))
 
 __all__ = [
-    "Compiled", "Derivation", "Expr", "Symbol", "add", "compile", "contract", "default_name", "derive", "describe", "diag",
-    "dot", "eye", "grad", "hessian", "jacobian", "kink_value", "matmul", "matrix", "mean", "multiply", "ones",
+    "Compiled", "Derivation", "Expr", "Symbol", "add", "compile", "contract", "default_name", "derive", "describe",
+    "diag", "dot", "eye", "grad", "hessian", "jacobian", "kink_value", "matmul", "matrix", "mean", "multiply", "ones",
     "operation_names", "outer", "parse", "power", "scalar", "simplify", "source", "subtract", "sum", "symbol", "trace",
     "transpose", "understand", "vector", "zeros",
 ]  # fmt: skip

@@ -85,13 +85,7 @@ def bind_sizes(nodes: list[Expr], arrays: Mapping[str, np.ndarray], sizes: Mappi
     for node in nodes:
         if not isinstance(node, Symbol):
             continue
-        if node.name not in arrays:
-            raise UnknownSymbol(f"no value for {node.name}", expected=f"an array of shape {show_shape(node.shape)}")
-        array = arrays[node.name]
-        if array.ndim != len(node.shape):
-            raise ShapeError(
-                f"{node.name} has the wrong number of axes", expected=show_shape(node.shape), found=str(array.shape)
-            )
+        array = _array_of(node, arrays)
         for axis, (size, count) in enumerate(zip(node.shape, array.shape, strict=True)):
             wanted = known.setdefault(size, count) if isinstance(size, str) else size
             if wanted != count:
@@ -103,6 +97,17 @@ def bind_sizes(nodes: list[Expr], arrays: Mapping[str, np.ndarray], sizes: Mappi
     return known
 
 
+def _array_of(symbol: Symbol, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the symbol's array, which must be there and have as many axes. Raises: UnknownSymbol, ShapeError."""
+    expected = show_shape(symbol.shape)
+    if symbol.name not in arrays:
+        raise UnknownSymbol(f"no value for {symbol.name}", expected=f"an array of shape {expected}")
+    array = arrays[symbol.name]
+    if array.ndim != len(symbol.shape):
+        raise ShapeError(f"{symbol.name} has the wrong number of axes", expected=expected, found=str(array.shape))
+    return array
+
+
 def _value(e: Expr, args: list[Any], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], rational: bool) -> Any:
     if isinstance(e, Symbol):
         return arrays[e.name]
@@ -110,11 +115,8 @@ def _value(e: Expr, args: list[Any], arrays: Mapping[str, np.ndarray], sizes: Ma
         return _constant(e.value, rational)
     if isinstance(e, Dimension):
         return _constant(_extent((e.size,), sizes)[0], rational)
-    if isinstance(e, Ones):
-        return np.full(_extent(e.shape, sizes), _constant(1, rational))
-    if isinstance(e, Identity):
-        eye = np.eye(_extent(e.shape, sizes)[0])
-        return np.vectorize(lambda v: Fraction(int(v)), otypes=[object])(eye) if rational else eye
+    if isinstance(e, Ones | Identity):
+        return _array_constant(e, _extent(e.shape, sizes), rational)
     if isinstance(e, Einsum):
         return _sum_of_products(e, args, sizes)
     if isinstance(e, Add):
@@ -123,6 +125,12 @@ def _value(e: Expr, args: list[Any], arrays: Mapping[str, np.ndarray], sizes: Ma
     if isinstance(e, Apply):
         return _applied(e, args, rational)
     raise TypeError(e.kind)
+
+
+def _array_constant(e: Expr, extent: tuple[int, ...], rational: bool) -> Any:
+    """Return ones, or the identity."""
+    array = np.ones(extent) if isinstance(e, Ones) else np.eye(extent[0])
+    return np.vectorize(lambda v: Fraction(int(v)), otypes=[object])(array) if rational else array
 
 
 def _extent(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:

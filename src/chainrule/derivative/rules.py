@@ -60,14 +60,17 @@ def reader_order(e: Expr, names: Sequence[Symbol] = ()) -> tuple[tuple[Scalar, .
 
 
 def is_sum(e: Expr, x: Symbol) -> bool:
+    """True for several terms, none subtracted."""
     return isinstance(e, Add) and len(e.args) > 1 and all(c > 0 for c in e.coefficients)
 
 
 def is_difference(e: Expr, x: Symbol) -> bool:
+    """True for several terms."""
     return isinstance(e, Add) and len(e.args) > 1
 
 
 def is_multiple(e: Expr, x: Symbol) -> bool:
+    """True for one term with a number before it."""
     return isinstance(e, Add) and len(e.args) == 1
 
 
@@ -321,7 +324,7 @@ CHAIN_RULES = (SINGLE_VARIABLE, TOTAL_DERIVATIVE, VECTOR)
 
 
 def chain_rule(paths: int, scalar: bool) -> ChainRule:
-    """Return which chain rule joins `paths` paths, of scalars only or not. Source: Parr and Howard 2018, section 4.5."""
+    """Return which chain rule joins `paths` paths, of scalars only or not (Parr and Howard 2018, section 4.5)."""
     if paths > 1:
         return TOTAL_DERIVATIVE
     return SINGLE_VARIABLE if scalar else VECTOR

@@ -36,8 +36,8 @@ class Named:
 def intermediates(function: Expr, wrt: Symbol, detail: Detail, chosen: Mapping[str, Expr] | None = None) -> Named:
     """Return the intermediate variables on the way from `wrt` to `function`, innermost first.
 
-    `chosen` names sub-expressions as the reader wants: a name that occurs in `function` as a symbol is defined by it, any
-    other names the sub-expression equal to it.
+    `chosen` names sub-expressions as the reader wants: a name that occurs in `function` as a symbol is defined by it,
+    any other names the sub-expression equal to it.
     Raises: DomainError if a chosen name is taken or its expression does not occur.
     """
     chosen = dict(chosen or {})

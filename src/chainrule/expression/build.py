@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from fractions import Fraction
 from numbers import Integral, Rational, Real
 from typing import Any
@@ -94,7 +95,7 @@ def as_expr(value: Any) -> Expr:
     raise DomainError(
         f"cannot put {type(value).__name__} into an expression",
         expected="an expression or a number",
-        hint="give the array a name: A = cr.matrix('A', 'm', 'n'), and pass its values to .eval or the compiled function",
+        hint="name the array, A = cr.matrix('A', 'm', 'n'), and pass its values to .eval or the compiled function",
     )
 
 
@@ -351,9 +352,12 @@ def numpy_function(name: str, method: str, inputs: Sequence[Any], keywords: dict
     """Answer `np.exp(x)`, `np.mean(x, axis=0)` … on expressions with the constructor of that name."""
     function = NUMPY.get(name) or CATALOGUE.get(name)
     if method != "__call__" or function is None:
+        asked = f"np.{name}" if method == "__call__" else f"np.{name}.{method}"
+        near = get_close_matches(name, NUMPY | CATALOGUE)
         raise DomainError(
-            f"np.{name} has no meaning for expressions yet" if method == "__call__" else f"np.{name}.{method} is not known",
+            f"{asked} has no meaning for expressions yet",
             expected="one of " + ", ".join(sorted(NUMPY | CATALOGUE)),
+            hint=f"did you mean np.{near[0]}?" if near else "",
         )
     return function(*inputs, **{k: v for k, v in keywords.items() if v is not None or k == "axis"})
 

@@ -54,6 +54,7 @@ class Expr(Operators):
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.shape)
 
     # what it looks like and what it is worth
@@ -82,7 +83,7 @@ class Expr(Operators):
 
 
 def _remake(kind: str, fields: tuple[Any, ...]) -> Expr:
-    return cast(Expr, _KINDS[kind](*fields))
+    return _KINDS[kind](*fields)
 
 
 def _intern(key: tuple[object, ...], make: Callable[[], Expr]) -> Expr:
@@ -222,7 +223,7 @@ class Identity(Expr):
 
 
 class Einsum(Expr):
-    """A product of factors summed over the indices that `output` lacks. Use `product.einsum`, which makes it canonical."""
+    """A product of factors summed over the indices that `output` lacks. `product.einsum` makes it canonical."""
 
     __slots__ = ("output", "subscripts")
     kind, rank = "product", 6
@@ -319,7 +320,7 @@ def depends_on(e: Expr, x: Expr) -> bool:
 
 
 def walk(*roots: Expr, known: Container[Expr] = ()) -> list[Expr]:
-    """Return every distinct node below the roots, parts before wholes; what is in `known` is left out, with its parts."""
+    """Return every distinct node below the roots, parts before wholes; what is in `known` is left out whole."""
     seen: set[Expr] = set()
     result: list[Expr] = []
     stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots) if root not in known]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from string import Template
 from typing import TYPE_CHECKING, Any, cast
 
@@ -48,6 +48,7 @@ class Signature:
 
     @property
     def is_elementwise(self) -> bool:
+        """True if the operation works entry by entry."""
         return not self.output and not any(self.inputs)
 
 
@@ -111,6 +112,7 @@ class Op:
 
     @property
     def is_elementwise(self) -> bool:
+        """True if the operation works entry by entry."""
         return self.core.is_elementwise
 
     def local_jacobians(self, arguments: Sequence[Expr], y: Expr) -> tuple[Expr | None, ...]:
@@ -119,7 +121,7 @@ class Op:
         return result if isinstance(result, tuple) else (result,)
 
 
-@lru_cache(maxsize=None)
+@cache
 def numpy_code(op: Op) -> Callable[..., Any]:
     """Return the NumPy code of an operation as a function of its arguments."""
     names = {p: f"a{k}" for k, p in enumerate(op.parameters)}

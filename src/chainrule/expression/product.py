@@ -90,25 +90,26 @@ def _shape(args: Sequence[Expr], subscripts: Sequence[Subscripts], output: Subsc
 
 def _absorb(product: _Product, e: Expr, sub: Subscripts, work: list[Factor], fresh: count[int]) -> None:
     """Take one factor in; a factor that is itself a product gives its own factors (a product of products is one)."""
-    for i, size in zip(sub, e.shape, strict=True):
-        if product.sizes.setdefault(i, size) != size:
-            raise ShapeError(f"one index runs over two sizes, {product.sizes[i]} and {size}")
+    _note_sizes(product, e, sub)
     if isinstance(e, Number):
         product.coefficient *= e.value
         product.is_zero = e.value == 0
     elif isinstance(e, Add):
         _absorb_sum(product, e, sub, work)
     elif isinstance(e, Einsum):
-        names = dict(zip(e.output, sub, strict=True))
-        for arg, inner in zip(reversed(e.args), reversed(e.subscripts), strict=True):
-            for i in inner:
-                if i not in names:
-                    names[i] = next(fresh)
-            work.append((arg, tuple(names[i] for i in inner)))
+        names = {i: next(fresh) for i in e.sizes} | dict(zip(e.output, sub, strict=True))
+        pairs = zip(reversed(e.args), reversed(e.subscripts), strict=True)
+        work.extend((arg, tuple(names[i] for i in inner)) for arg, inner in pairs)
     elif isinstance(e, Identity):
         product.equal.append((sub[0], sub[1]))
     elif not isinstance(e, Ones):
         product.factors.append((e, sub))
+
+
+def _note_sizes(product: _Product, e: Expr, sub: Subscripts) -> None:
+    for i, size in zip(sub, e.shape, strict=True):
+        if product.sizes.setdefault(i, size) != size:
+            raise ShapeError(f"one index runs over two sizes, {product.sizes[i]} and {size}")
 
 
 def _absorb_sum(product: _Product, e: Add, sub: Subscripts, work: list[Factor]) -> None:

@@ -1,4 +1,4 @@
-"""Sizes and shapes. A size is a name (`"N"`) or a positive integer; a shape is a tuple of sizes, positional as in NumPy."""
+"""Sizes and shapes: a size is a name (`"N"`) or a natural number, a shape a tuple of sizes, positional as in NumPy."""
 
 from __future__ import annotations
 

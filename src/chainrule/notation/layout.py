@@ -25,10 +25,14 @@ def kind_of_rank(rank: int) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A symbol; its kind says how it is dressed (bold lower case, bold capital, italic)."""
+    """A symbol; its kind says how it is dressed (bold lower case, bold capital, italic).
+
+    `leads` is true for a mask, which is written before the factors it selects from.
+    """
 
     name: str
     kind: Kind = "scalar"
+    leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,8 +191,8 @@ class Writer:
             self.refuse()
         name, bracket, indices = e.name.partition("[")
         if bracket:
-            return Sub(Name(name, kind), tuple(indices.rstrip("]").split(",")), kind)
-        return Name(name, kind)
+            return Sub(Name(name, kind, "mask" in e.facts), tuple(indices.rstrip("]").split(",")), kind)
+        return Name(name, kind, "mask" in e.facts)
 
     def refuse(self) -> None:
         """An array of three axes has no matrix notation."""

@@ -128,6 +128,8 @@ GROUPS: dict[type[Layout], int] = {  # fmt: off
 
 def _factor_group(e: Layout) -> int:
     """Numbers, gates, symbols, functions, sums, what is longer, Σ last."""
+    if isinstance(e, Name) and e.leads:
+        return 1
     if is_plain(e):
         return 0 if isinstance(e, Extent) else 2
     if isinstance(e, Transpose | Power | Root):

@@ -15,7 +15,7 @@ from chainrule.expression.total import add_terms, linear_terms, scale
 from chainrule.notation.abridge import abridged
 from chainrule.notation.cases import case_split, conditions, is_open_gate
 from chainrule.notation.index import free_letters
-from chainrule.notation.layout import BigSum, Constant, Layout, Name, Sub
+from chainrule.notation.layout import BigSum, Constant, Layout, Name, Sub, Sum
 from chainrule.notation.matrix import AsStored, Writer, notate_with
 from chainrule.notation.order import magnitude
 from chainrule.rewrite.statement import Indexed
@@ -114,8 +114,9 @@ class Samples:
         """Return the coefficient before the Σ, the notation behind it, and the shape."""
         outer, inner = split
         whole = einsum([f for f, _ in factors] or [ONE], [sub for _, sub in factors] or [()], free)
-        if self.how.inside:
-            return outer, AsStored(self.names).write(scale(inner, whole)), whole.shape
+        if self.how.inside:  # the factors as they are: a canonical product would settle their signs
+            sign, layout = AsStored(self.names).product(inner, factors, free)
+            return outer, layout if sign > 0 else Sum((-1,), (layout,)), whole.shape
         single = isinstance(whole, Add) and len(whole.args) == 1
         c, body = linear_terms(whole)[0] if single else (1, whole)
         coefficient = outer * c

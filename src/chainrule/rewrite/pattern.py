@@ -1,6 +1,6 @@
 """Matching: does an expression have the form of a rule's left side, and with what in the holes?
 
-A bound hole holds an expression with `lead` more axes than the hole itself: the batch axes (all axes, for a scalar hole).
+A bound hole holds an expression with `lead` more axes than the hole itself: the batch axes (for a scalar hole, all).
 """
 
 from __future__ import annotations
@@ -30,12 +30,7 @@ class ProductMatch:
 def match(pattern: Expr, e: Expr, bindings: Bindings, lead: int) -> Bindings | None:
     """Return the bindings extended so that the pattern equals `e` under `lead` batch axes, or None."""
     if isinstance(pattern, Symbol):
-        if e.ndim != pattern.ndim + lead:
-            return None
-        known = bindings.get(pattern)
-        if known is None:
-            return {**bindings, pattern: e}
-        return bindings if known is e else None
+        return _bound(pattern, e, bindings, lead)
     c = constant_value(pattern)
     if c is not None:
         return bindings if constant_value(e) == c else None
@@ -44,10 +39,19 @@ def match(pattern: Expr, e: Expr, bindings: Bindings, lead: int) -> Bindings | N
     if isinstance(pattern, Add):
         return _match_sum(pattern, e, bindings, lead)
     if isinstance(pattern, Einsum) and isinstance(e, Einsum) and len(e.args) == len(pattern.args):
-        for found in match_product(pattern, e, bindings):
-            if len(found.lead) == lead and found.lead + found.output == e.output:
-                return found.bindings
+        found = match_product(pattern, e, bindings)
+        return next((f.bindings for f in found if len(f.lead) == lead and f.lead + f.output == e.output), None)
     return None
+
+
+def _bound(hole: Symbol, e: Expr, bindings: Bindings, lead: int) -> Bindings | None:
+    """Put `e` into the hole, or see whether it is there already."""
+    if e.ndim != hole.ndim + lead:
+        return None
+    known = bindings.get(hole)
+    if known is None:
+        return {**bindings, hole: e}
+    return bindings if known is e else None
 
 
 def _match_apply(pattern: Apply, e: Expr, bindings: Bindings, lead: int) -> Bindings | None:

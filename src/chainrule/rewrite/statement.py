@@ -36,6 +36,7 @@ class Partial:
 
     @property
     def shape(self) -> Shape:
+        """of.shape + wrt.shape; of a diagonal entry, that of wrt."""
         return self.wrt.shape if self.entry else self.of.shape + self.wrt.shape
 
 
@@ -70,7 +71,7 @@ class Indexed:
     """An expression written sample by sample along the axes of one size: row i where that axis is free, Σᵢ where it is
     summed. With `cases`, a gate [z > 0] becomes a case split inside the sum: {0⃗ᵀ if zᵢ ≤ 0; xᵢᵀ if zᵢ > 0}.
     With `samples`, the mask instead restricts the sum in words: Σ over i with zᵢ > 0.
-    With `inside`, number factors stay inside the sum and signs stay as they are: (1/N) Σᵢ −2(yᵢ − uᵢ) xᵢᵀ, not (2/N) Σᵢ ….
+    With `inside`, number factors stay inside the sum and signs stay as they are: (1/N) Σᵢ −2(yᵢ − uᵢ) xᵢᵀ.
     `size` None: there is no sample axis (a single neuron); only the case split is asked for.
     """
 
