@@ -577,7 +577,7 @@ def derivation() -> Any:
 def test_derivation_text(derivation: Any) -> None:
     printed = derivation_text(derivation)
     assert all(width(line) <= WIDTH for line in printed.splitlines())
-    for heading in ("Names", "Local Jacobians", "Chain rule", "Closed form", "Update"):
+    for heading in ("Names", "Derivatives, from the inside out", "Substitute back", "Closed form", "Update"):
         assert f"\n{heading}\n" in printed
     assert "[vector chain rule]  ✓" in printed
     assert "(2/N) Σᵢ {0⃗ᵀ if w·xᵢ + b ≤ 0; (w·xᵢ + b − yᵢ) xᵢᵀ if w·xᵢ + b > 0}" in printed

@@ -14,7 +14,7 @@ from chainrule.expression.node import Add, Apply, Einsum, Expr, Identity, Ones, 
 from chainrule.expression.power import constant_value, exponent_of
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar
-from chainrule.rewrite.statement import Partial, Written, WrittenProduct, WrittenSum
+from chainrule.rewrite.statement import Partial, Written, WrittenProduct, WrittenSum, spoken
 
 Predicate = Callable[[Expr, Symbol], bool]
 Forms = Callable[[Expr, Symbol], tuple[Written, ...]]
@@ -372,10 +372,10 @@ def diagonal_condition(e: Expr, x: Symbol) -> DiagonalCondition:
     n = e.ndim
     aligned = e.shape == x.shape and all(_has_identity(t, n) for t in terms)
     if aligned:
-        return DiagonalCondition(True, f"entry i reads only entry i of {x.name}, so the Jacobian is diagonal")
+        return DiagonalCondition(True, f"entry i reads only entry i of {spoken(x.name)}, so the Jacobian is diagonal")
     return DiagonalCondition(
         False,
-        f"entry i reads entries of {x.name} other than entry i, so the Jacobian is not diagonal: use its full form",
+        f"entry i reads entries of {spoken(x.name)} other than entry i, so the Jacobian is not diagonal: use its full form",
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.derivative.differentiate import substitute
 from chainrule.explain.intermediates import Intermediate
 from chainrule.explain.samples import has_gate, sampled
-from chainrule.expression.build import subtract
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Symbol, walk
 from chainrule.expression.power import exponent_of
 from chainrule.expression.shape import Size
@@ -22,6 +21,7 @@ from chainrule.rewrite.statement import (
     Written,
     WrittenProduct,
     WrittenSum,
+    spoken,
 )
 from chainrule.simplify.simplify import simplify
 
@@ -53,7 +53,7 @@ def closing_steps(
     current = total
     if variables and set(total.symbols) & {i.symbol.name for i in variables}:
         current = _expanded(total, variables)
-        names = ", ".join(i.symbol.name for i in reversed(variables) if i.symbol.name in _used(total, variables))
+        names = ", ".join(spoken(i.symbol.name) for i in reversed(variables) if i.symbol.name in _used(total, variables))
         forms = _forms(current, root.symbol.ndim, size)
         because = "put the definitions back in place of the names"
         steps.append(
@@ -63,7 +63,10 @@ def closing_steps(
         )
     records: list[Rewrite] = []
     simplified = simplify(current, record=records.append)
-    if simplified is not current:
+    if steps and all(r.is_rearrangement for r in records):  # nothing to explain: show the tidy form at once
+        forms = _forms(simplified, root.symbol.ndim, size)
+        steps = [replace(steps[0], equation=Equation(left, forms, root.symbol.ndim))]
+    elif simplified is not current:
         rules = "; ".join(dict.fromkeys(r.rule for r in records)) or "collect like terms"
         because = "; ".join(dict.fromkeys(r.because for r in records if r.because)) or "equal terms add up"
         forms = _forms(simplified, root.symbol.ndim, size)
@@ -178,8 +181,10 @@ def _update(named: Expr, root: Intermediate, wrt: Symbol) -> list[Step]:
     if root.symbol.shape or not _is_cost(root.definition):
         return []
     eta = Symbol("eta" if "eta" not in named.symbols else "eta0")
-    after = subtract(wrt, eta * named)
-    because = "go a small step η against the gradient" + ("; the row becomes a column first" if wrt.shape else "")
+    change = eta * named
+    falls = isinstance(change, Add) and len(change.args) == 1 and change.coefficients[0] < 0
+    after = WrittenSum((1, 1), (wrt, scale(-1, change))) if falls else WrittenSum((1, -1), (wrt, change))
+    because = "go a small step η against the gradient" + ("; the row becomes a column first" if wrt.ndim == 1 else "")
     slope = Partial(root.symbol, wrt)
     move = WrittenProduct((eta, Transposed(slope) if wrt.ndim == 1 else slope), (0,))
     equation = Equation(wrt, (WrittenSum((1, -1), (wrt, move)), after), arrow=True)

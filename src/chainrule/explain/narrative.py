@@ -45,6 +45,7 @@ class _Story:
     variables: tuple[Intermediate, ...]
     size: Size | None
     detail: Detail
+    part: str  # the heading of the steps between the names and the substitution
     steps: list[Step] = field(default_factory=list)
     totals: dict[Symbol, Expr] = field(default_factory=dict)  # ∂k/∂wrt, in terms of names
     shown: set[tuple[Symbol, Symbol]] = field(default_factory=set)
@@ -82,7 +83,7 @@ def explain(
     """
     named = intermediates(function, wrt, detail, names)
     root = Intermediate(Symbol(function_name, function.shape), named.function)
-    story = _Story(function, wrt, root, named.variables, sample_axis(function), detail)
+    story = _Story(function, wrt, root, named.variables, sample_axis(function), detail, narrative)
     _introduce(story)
     if not depends_on_names(story):
         _say_constant(story)
@@ -120,7 +121,7 @@ def _say_constant(story: _Story) -> None:
     zero = zeros(root.shape + story.wrt.shape)
     story.totals[root] = zero
     because = f"{story.wrt.name} does not occur, so nothing changes with it"
-    story.say("constant", Equation(Partial(root, story.wrt), (zero,), root.ndim), because, "chain rule")
+    story.say("constant", Equation(Partial(root, story.wrt), (zero,), root.ndim), because, story.part)
 
 
 # --- names
@@ -151,7 +152,7 @@ def _local(story: _Story, k: Intermediate, j: Symbol) -> Expr:
     left = Partial(k.symbol, j, direct=True)
     other_names = {i.symbol for i in story.variables} & set(k.definition.symbols.values()) - {j}
     forms = () if other_names else rule.forms  # a name beside j is held still here, but ∂u/∂z would not say so
-    story.say(rule.rule, Equation(left, (*forms, value), k.symbol.ndim), because, "local Jacobians")
+    story.say(rule.rule, Equation(left, (*forms, value), k.symbol.ndim), because, story.part)
     if has_gate(value) and isinstance(k.definition, Apply) and k.symbol.shape == j.shape:
         _local_cases(story, k, j, rule.rule)
     return value
@@ -168,7 +169,7 @@ def _local_cases(story: _Story, k: Intermediate, j: Symbol, rule: str) -> None:
     left = Partial(k.symbol, j, direct=True, entry=True)
     size = k.symbol.shape[0] if k.symbol.shape else None
     because = "the slope is that of the branch that is taken"
-    story.say(rule, Equation(left, (Indexed(local, size, cases=True),)), because, "local Jacobians")
+    story.say(rule, Equation(left, (Indexed(local, size, cases=True),)), because, story.part)
 
 
 # --- forward: ∂k/∂w for every k, innermost first
@@ -219,7 +220,7 @@ def _sum_rule(story: _Story, k: Intermediate) -> Expr:
     name, because = (
         (rule.rule, rule.because) if paths == 1 else (chain_rule(paths, True).name, chain_rule(paths, True).because)
     )
-    story.say(name, equation, because, "chain rule")
+    story.say(name, equation, because, story.part)
     _rows(story, k, value)
     return value
 
@@ -249,7 +250,7 @@ def _chained(story: _Story, k: Intermediate, locals_: Mapping[Symbol, Expr]) -> 
     scalar = not (k.symbol.shape or w.shape or any(j.shape for j in locals_))
     rule = chain_rule(len(locals_), scalar)
     sides = (_written_sum(forms), _written_sum(values), value)
-    story.say(rule.name, Equation(Partial(k.symbol, w), sides, outputs), rule.because, "chain rule")
+    story.say(rule.name, Equation(Partial(k.symbol, w), sides, outputs), rule.because, story.part)
     _rows(story, k, value)
     return value
 
@@ -276,7 +277,7 @@ def _rows(story: _Story, k: Intermediate, value: Expr) -> None:
     because = "where the gate is 0 nothing moves, where it is 1 the active branch counts"
     if not free and story.size is not None:
         because += "; the condition depends on i, so it stays inside the sum"
-    story.say("case split", Equation(left, (form,), 0 if free else k.symbol.ndim), because, "chain rule")
+    story.say("case split", Equation(left, (form,), 0 if free else k.symbol.ndim), because, story.part)
 
 
 # --- backward: ∂C/∂k for every k, outermost first
@@ -315,7 +316,7 @@ def _adjoint(story: _Story, j: Symbol, uses: list[tuple[Intermediate, Expr]], kn
     scalar = not (root.shape or j.shape or any(k.symbol.shape for k, _ in uses))
     rule = chain_rule(len(uses), scalar)
     sides = (_written_sum(forms), _written_sum(values), value)
-    story.say(rule.name, Equation(Partial(root, j), sides, root.ndim), rule.because, "chain rule")
+    story.say(rule.name, Equation(Partial(root, j), sides, root.ndim), rule.because, story.part)
     return value
 
 

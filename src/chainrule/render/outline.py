@@ -8,10 +8,8 @@ from chainrule.rewrite.statement import Derivation, Step
 
 TITLES = {
     "names": "Names",
-    "local": "Local Jacobians",
-    "local Jacobians": "Local Jacobians",
-    "chain": "Chain rule",
-    "chain rule": "Chain rule",
+    "forward": "Derivatives, from the inside out",
+    "backward": "Derivatives, from the result back",
     "substitute": "Substitute back",
     "closed form": "Closed form",
     "update": "Update",

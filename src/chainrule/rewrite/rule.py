@@ -43,3 +43,4 @@ class Rewrite:
     because: str
     before: Expr
     after: Expr
+    is_rearrangement: bool = False  # the same terms in another order or grouping: nothing to explain

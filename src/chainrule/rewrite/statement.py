@@ -19,6 +19,12 @@ Narrative = Literal["forward", "backward"]
 Detail = Literal["brief", "normal", "full"]
 
 
+def spoken(name: str) -> str:
+    """Return a name as prose writes it: `u1` is u₁."""
+    letters = name.rstrip("0123456789")
+    return letters + name[len(letters) :].translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+
+
 @dataclass(frozen=True, slots=True)
 class Partial:
     """∂of/∂wrt, not yet worked out. Shape: of.shape + wrt.shape.

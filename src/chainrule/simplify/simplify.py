@@ -36,6 +36,6 @@ def _one_pass(e: Expr, rules: Sequence[Rule], record: Record | None) -> Expr:
         new = rewrite_node(rebuilt(node, [done[arg] for arg in node.args]), rules, record)
         short = factored(new)
         if short is not new and record is not None:
-            record(Rewrite("common factor", "what all terms share is taken out of the sum", new, short))
+            record(Rewrite("common factor", "what all terms share is taken out of the sum", new, short, is_rearrangement=True))
         done[node] = short
     return done[e]
