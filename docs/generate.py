@@ -19,7 +19,7 @@ from chainrule.simplify.simplify import SIMPLIFICATIONS
 FOLDER = Path(__file__).parent
 README = FOLDER.parent / "README.md"
 BEGIN, END = "```console\n$ chainrule\n", "\n```"
-CUTS = (("Chain rule", "Chain rule"), ("4. ", "5. "), ("What to type next", ""))  # headings: left out, and kept again
+CUTS = (("  9. ", " 13. "), ("4. ", "5. "), ("What to type next", ""))  # beginnings of lines: left out, and kept again
 NOTE = "*Written by `docs/generate.py` from the tables in the code; change those, not this page.*"
 
 
@@ -42,9 +42,9 @@ def transcript(printed: str) -> str:
     """Return what the tour prints, shortened for the README."""
     lines = printed.splitlines()
     for first, kept in CUTS:
-        start = next(k for k, line in enumerate(lines) if line.startswith(first))
+        start = next((k for k, line in enumerate(lines) if line.startswith(first)), len(lines))
         stop = next((k for k in range(start + 1, len(lines)) if kept and lines[k].startswith(kept)), None)
-        lines[start:stop] = ["[…]", ""] if stop else []
+        lines[start:stop] = ["[…]", *([""] if first[0] != " " else [])] if stop else []
     return "\n".join(lines).rstrip()
 
 
@@ -75,8 +75,8 @@ def operations() -> str:
         "Operations",
         "Functions with an entry of their own; everything else (`@`, `.T`, `sum`, `mean`, `trace`, `diag`, `norm` …) "
         "is built from products, sums and these. Element-wise functions take arrays of any shape, and their derivative "
-        "is that of each entry. Functions of a vector or a square matrix take leading batch axes too. Each derivative is "
-        "checked against central differences by `tests/test_ops.py`.",
+        "is that of each entry. Functions of a vector or a square matrix take leading batch axes too. Each derivative "
+        "is checked against central differences by `tests/test_ops.py`.",
         ("Element-wise", operation_table(op for op in entries if op.is_elementwise)),
         ("Of a vector or a matrix", operation_table(op for op in entries if not op.is_elementwise)),
         ("At kinks", kinks(entries)),

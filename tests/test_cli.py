@@ -158,9 +158,17 @@ def test_names_are_the_users() -> None:
     assert result.exit_code == 0 and "u₁ ≔ x²" in result.stdout and "u₂ ≔ sin(u₁)" in result.stdout
 
 
-def test_matlab_and_left_side() -> None:
+def test_matlab_text() -> None:
     assert run("derive", "x' * A * x", "--syntax", "matlab", "--wrt", "x").exit_code == 0
-    assert "∂L/∂w" in run("derive", "L = dot(w, x)", "--wrt", "w").stdout
+
+
+@pytest.mark.parametrize(
+    ("formula", "title"),
+    [("L = w @ w", "∂L/∂w"), (r"\mathcal{L}(w) = \mathbf{w} \cdot \mathbf{w}", "∂C/∂w"), ("w = w @ w", "∂C/∂w")],
+)
+def test_left_side_names_the_function(formula: str, title: str) -> None:
+    result = run("derive", formula, "--wrt", "w")
+    assert result.exit_code == 0 and title in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -341,7 +349,7 @@ def test_tour(folder: Path) -> None:
     for words in (COST, "∂C/∂w", "∂C/∂b", "diabetes", "linear regression (scikit-learn)", "chainrule derive"):
         assert words in result.stdout
     assert Path("chainrule-tour.png").read_bytes().startswith(b"\x89PNG")
-    assert all(width(line) <= 88 for line in result.stdout.splitlines())
+    assert all(width(line) <= 80 for line in result.stdout.splitlines())
     assert result.stderr == "" and "\x1b" not in result.stdout
 
 
@@ -352,6 +360,7 @@ def test_tour_with_the_hard_dependencies_alone(folder: Path) -> None:
     assert result.returncode == 0 and result.stderr == b"" and b"\x1b" not in result.stdout
     assert "made up here" in output and "∂C/∂w" in output and "R²" in output
     assert "no plot: matplotlib is not installed" in output and "pip install" in output
+    assert all(width(line) <= 80 for line in output.splitlines())
     assert not list(folder.iterdir())
 
 

@@ -48,5 +48,6 @@ def test_transcript_in_the_readme_is_real(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def shaped(text: str) -> list[str]:
-    """Return the lines that are not empty, with every number replaced."""
-    return [" ".join(NUMBER.sub("#", line).split()) for line in text.splitlines() if line.strip()]
+    """Return the lines that are not empty, with every number replaced; an error of zero is written "exact"."""
+    lines = [line.replace("✓ exact", "✓ 0") for line in text.splitlines() if line.strip()]
+    return [" ".join(NUMBER.sub("#", line).split()) for line in lines]

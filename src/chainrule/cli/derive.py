@@ -102,8 +102,9 @@ def derive(
     function = understood.expression
     parts = named_parts(names, understood, syntax)
     known = {**function.symbols, **{n: s for e in parts.values() for n, s in e.symbols.items() if n not in parts}}
+    title = left if left and left.isidentifier() and left not in {*function.symbols, *parts} else None
     derivations = [
-        api.derive(function, wrt, layout=layout, narrative=narrative, detail=detail, names=parts, function_name=left)
+        api.derive(function, wrt, layout=layout, narrative=narrative, detail=detail, names=parts, function_name=title)
         for wrt in variables or only_symbol(list(known))
     ]
     ctx.exit(show_answers([Answer(d, understood.inferred) for d in derivations], form, code))

@@ -47,7 +47,7 @@ def show_quality(page: Page, d: Derivation) -> None:
     page.line(
         " " * NUMBER,
         (quality(d), style),
-        (f", each at {points} random points; largest relative error {worst:.0e}", QUIET),
+        (f", {points} random points each, relative error ≤ {worst:.0e}", QUIET),
     )
 
 
@@ -104,4 +104,4 @@ def side_lines(before: str, side: str, columns: int) -> Iterator[str]:
 
 def definition_line(d: Derivation) -> str:
     """Return the function with its name: `C = (1/N) ‖y − max(0, Xw + 1⃗b)‖²`."""
-    return f"{d.function_name} = {text(d.function)}"
+    return f"{layout_to_text(Name(d.function_name))} = {text(d.function)}"

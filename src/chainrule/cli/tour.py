@@ -67,7 +67,7 @@ def derived(page: Page) -> tuple[Expr, list[Derivation]]:
 
 def show_program(page: Page, cost: Expr, derivations: list[Derivation]) -> None:
     """Show the cost and both derivatives as one program, shared parts computed once."""
-    page.heading("5. The cost and both derivatives as one NumPy program: it trains the neuron below")
+    page.heading("5. The cost and both derivatives as one program, which trains the neuron below")
     code = api.source((cost, *(d.result for d in derivations)), name="cost_and_gradient")
     page.line(indented(code[code.index("def ") :]))
 

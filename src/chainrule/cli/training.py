@@ -130,7 +130,7 @@ def save_picture(page: Page, path: Path, training: Training, title: str) -> bool
     try:
         save_plot, fit = learn.save_plot, learn.Fit
     except ModuleNotFoundError:
-        page.line(f"no plot: matplotlib is not installed. To have it: {PIP_LINE}")
+        page.prose(f"no plot: matplotlib is not installed. To have it: {PIP_LINE}")
         return False
     fits = []
     for label, data in (("trained on", training.rows), ("held out", training.held_out)):

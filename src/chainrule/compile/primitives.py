@@ -123,7 +123,7 @@ class Primitives:
         if not isinstance(step.action, Map):
             return list(step.operands)
         line, op = self._line(step), step.action.op
-        found = re.findall(r"\$(\w+)", line) + [p for p in op.parameters if op.is_gate]
+        found = re.findall(r"\$(\w+)", line)
         return [operand for p, operand in zip(op.parameters, step.operands, strict=True) for _ in range(found.count(p))]
 
     def _inline(self, step: Instruction) -> str | None:
@@ -196,8 +196,7 @@ class Primitives:
         op = step.action.op
         named = dict(zip(op.parameters, texts, strict=True)) | {"xp": self.names.module}
         line = re.sub(r"(?<=\()\$(\w+)(?=[,)])", lambda found: unwrapped(named[found[1]]), self._line(step))
-        text = re.sub(r"\$(\w+)", lambda found: named[found[1]], line)
-        return f"({text}).astype({texts[0]}.dtype, copy=False)" if op.is_gate else text
+        return re.sub(r"\$(\w+)", lambda found: named[found[1]], line)
 
     def _line(self, step: Instruction) -> str:
         """Return the operation's own line of code, the one for known arguments if it has one."""

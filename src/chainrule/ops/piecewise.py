@@ -174,7 +174,7 @@ step: Op = Op(
     because="a step is flat on both sides, so its slope is 0 (at the jump it has none)",
     rule="step",
     notation=Notation(text="[$z > 0]", latex=r"[$z > 0]"),
-    code=Code("($z > 0) * 1.0", torch="($z > 0).to($z.dtype)"),
+    code=Code("($z > 0) * 1.0", torch="($z > 0).to($z.dtype)", special=lambda known: "($z > 0).astype($z.dtype)"),
     kinks=lambda z: z,
     fold=homogeneous("step", 0),
     rational=True,
