@@ -77,6 +77,8 @@ def train(
     introduce(page, data, rows, aside, chosen)
     settings = Settings(chosen, learning_rate if learning_rate is not None else "auto", steps, seed)
     training = train_on(page, rows, aside, settings, earlier)
+    if training.descent.reason in UNUSABLE and out is None and saved.exists():
+        saved = saved.with_suffix(f".{training.descent.reason}.json")  # good parameters of an earlier run stay
     training.neuron.save(saved)
     conclude(page, training, saved, data, plot)
     ctx.exit(exit_code(training))

@@ -292,6 +292,7 @@ NAMED_RULES: tuple[NamedRule, ...] = (
         "∂(c f)/∂x = c ∂f/∂x",
         "what does not depend on the variable stays in front of the derivative",
         lambda e, x: isinstance(e, Einsum),
+        names_inner=True,
     ),
 )
 
@@ -335,7 +336,7 @@ def local_derivative(e: Expr, x: Symbol) -> LocalDerivative:
     if isinstance(e, Apply):
         return _of_operation(e, x)
     rule = next(rule for rule in NAMED_RULES if rule.fits(e, x))
-    inner = _factors(e, x)[0][0] if rule.names_inner else None
+    inner = _factors(e, x)[0][0] if rule.names_inner and _factors(e, x) else None
     name = f"{rule.name}, {inner.op.rule}" if isinstance(inner, Apply) else rule.name
     return LocalDerivative(name, rule.because, rule.forms(e, x))
 
@@ -375,7 +376,8 @@ def diagonal_condition(e: Expr, x: Symbol) -> DiagonalCondition:
         return DiagonalCondition(True, f"entry i reads only entry i of {spoken(x.name)}, so the Jacobian is diagonal")
     return DiagonalCondition(
         False,
-        f"entry i reads entries of {spoken(x.name)} other than entry i, so the Jacobian is not diagonal: use its full form",
+        f"entry i reads entries of {spoken(x.name)} other than entry i, so the Jacobian is not diagonal: "
+        "use its full form",
     )
 
 

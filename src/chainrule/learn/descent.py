@@ -73,6 +73,7 @@ def descend(
     max_iter: int = 10_000,
     tol: float = 1e-6,
     patience: int = 10,
+    curvature: float | None = None,
     on_step: OnStep | None = None,
 ) -> Descent:
     """Follow the negative gradient of `function` from `start`, and keep the best parameters seen.
@@ -80,12 +81,13 @@ def descend(
     `function` maps parameters (arrays by name) to a number and gradients of the same shapes. `learning_rate` is the
     step size η, or "auto" for 1/λ with the curvature λ measured at `start`. The descent ends when the loss has fallen
     by less than the share `tol` over `patience` steps, when it diverges, after `max_iter` steps, or on Ctrl-C.
+    `curvature` is a bound that is known beforehand; without it, the curvature is measured where it matters.
     `on_step(step, loss)` is called at every step. To resume, start from the `best` of an earlier descent.
 
     Raises: DomainError for a step size, step limit or tolerance that makes no sense.
     """
     check_settings(learning_rate, max_iter, tol, patience)
-    run = Run(function, dict(start), 0.0, tol, patience)
+    run = Run(function, dict(start), 0.0, tol, patience, curvature)
     try:
         run.learning_rate = safe_rate(function, start) if learning_rate == "auto" else float(learning_rate)
         reason = run.walk(max_iter, on_step)
@@ -113,6 +115,7 @@ class Run:
     learning_rate: float
     tol: float
     patience: int
+    bound: float | None = None  # of the curvature, if one is known
     losses: list[float] = field(default_factory=list)
     best: Parameters = field(default_factory=dict)
     best_step: int = 0
@@ -160,6 +163,10 @@ class Run:
             return None
         return "oscillating" if self.overshoots(loss) else "converged"
 
+    def curvature(self) -> float | None:
+        """Return the bound of the curvature, or the curvature at the best parameters; a kink nearby inflates that one."""
+        return self.bound or largest_curvature(self.function, self.best)
+
     def overshoots(self, loss: float) -> bool:
         """Say whether the loss stopped falling because steps jump over the minimum: it has risen, and η > 2/λ.
 
@@ -168,7 +175,7 @@ class Run:
         best = self.losses[self.best_step]
         if loss <= best + RISEN * abs(best):
             return False
-        curvature = largest_curvature(self.function, self.best)
+        curvature = self.curvature()
         return curvature is not None and self.learning_rate * curvature > 2
 
 
@@ -176,7 +183,7 @@ def concluded(run: Run, reason: Reason) -> Descent:
     """Return the result of a run, with a message that explains why it stopped."""
     curvature = suggested = None
     if reason in ("diverged", "oscillating"):
-        curvature = largest_curvature(run.function, run.best)
+        curvature = run.curvature()
         suggested = 1 / curvature if curvature else run.learning_rate / 10
         # A curvature measured at the best point can miss a steeper place on the way; the step that failed cannot.
         suggested = min(suggested, run.learning_rate / 2)

@@ -128,6 +128,7 @@ def train_neuron(
         max_iter=max_iter,
         tol=tol,
         patience=patience,
+        curvature=1 / safe,
         on_step=on_step,
     )
     return with_death_explained(descent, X, y, activation, safe)

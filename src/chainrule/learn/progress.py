@@ -43,4 +43,5 @@ def progress_bar(steps: int, *, console: Console | None = None) -> Iterator[Call
         try:
             yield on_step
         finally:
+            bar.update(task, total=last[0])  # an early stop is an end too, not a bar that hangs
             draw()

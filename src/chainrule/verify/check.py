@@ -65,7 +65,7 @@ def judged(derivation: Derivation, points: int = POINTS, seed: int = 0) -> Deriv
 
 
 def _places(derivation: Derivation, points: int, seed: int) -> list[_Place]:
-    extra = {derivation.wrt, *_free_symbols(derivation)}
+    extra = [derivation.wrt, *_free_symbols(derivation)]
     rng = np.random.default_rng(seed + 1)
     result = []
     for values, sizes in generic_points([derivation.function, derivation.result], points, seed, extra):
@@ -77,13 +77,13 @@ def _places(derivation: Derivation, points: int, seed: int) -> list[_Place]:
     return result
 
 
-def _free_symbols(derivation: Derivation) -> set[Symbol]:
+def _free_symbols(derivation: Derivation) -> list[Symbol]:
     """Return symbols that only the steps use, such as the learning rate."""
     found: set[Symbol] = set()
     for step in derivation.steps:
         for side in (step.equation.left, *step.equation.right):
             found |= set(_symbols(side))
-    return found - set(derivation.names)
+    return sorted(found - set(derivation.names), key=lambda s: s.order)
 
 
 def _symbols(w: Written) -> list[Symbol]:
