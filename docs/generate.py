@@ -11,7 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chainrule import api  # noqa: F401 - fills the catalogue and the views
-from chainrule.derivative.rules import CHAIN_RULES, NAMED_RULES
+from chainrule.derivative.chains import CHAIN_RULES
+from chainrule.derivative.rules import NAMED_RULES
 from chainrule.expression.build import symbol
 from chainrule.expression.op import CATALOGUE, Op
 from chainrule.simplify.simplify import SIMPLIFICATIONS
@@ -70,7 +71,7 @@ def rules() -> str:
 
 def operations() -> str:
     """Return the page of the operations."""
-    entries = CATALOGUE.entries
+    entries = [op for op in CATALOGUE.entries if not op.extents]
     return page(
         "Operations",
         "Functions with an entry of their own; everything else (`@`, `.T`, `sum`, `mean`, `trace`, `diag`, `norm` …) "

@@ -250,9 +250,8 @@ def test_orientation(oriented, syntax, text):
         (r"\mathbf{x}^2", DomainError, [r"\mathbf{x}^2"], "no powers"),
         (r"\mathbf{x} + \mathbf{y}^\top", ShapeError, [r"\mathbf{x}", r"\mathbf{y}^\top"], "row"),
         (r"\mathbf{X} + \mathbf{x}", ShapeError, [r"\mathbf{X}", r"\mathbf{x}"], "matrix"),
-        (r"\sum_{i=0}^N x_i", DomainError, ["0"], "start at 1"),
+        (r"\sum_{i=0}^N x_i", DomainError, ["0"], "starts at a whole number"),
         (r"\sum_{i=1}^N i x_i", DomainError, ["i"], "number"),
-        (r"\prod_{i=1}^N x_i", DomainError, [r"\prod_{i=1}^N x_i"], "not supported"),
     ],
 )
 def test_errors_have_a_place(text, kind, marks, says):
@@ -298,7 +297,7 @@ def test_deep_formulas_are_refused_and_wide_ones_are_not():
 
 def test_shapes_must_be_shapes():
     with pytest.raises(ShapeError, match="shape of X"):
-        meaning("X", shapes={"X": "a-b"})
+        meaning("X", shapes={"X": "a/b"})
     with pytest.raises(ShapeError, match="shape of X"):
         meaning("X", shapes={"X": 2.5})
 
@@ -307,6 +306,11 @@ def test_shapes_must_be_shapes():
 @pytest.mark.parametrize("entry", CATALOGUE.entries, ids=lambda entry: entry.name)
 def test_every_operation_can_be_called(entry):
     letters = {0: "x", 1: "x", 2: "A"}
+    if entry.extents:
+        sizes = ["n" for _ in entry.extents]
+        made = elaborate(read(f"{entry.name}({', '.join(['1'] * len(entry.parameters) + sizes)}) * x"), {"x": "n"})
+        assert made.expression.shape[-1:] == ("n",)
+        return
     arguments = ", ".join(letters[len(core)] for core in entry.core.inputs)
     shapes = {"x": "n", "A": "n,n"}
     found = elaborate(read(f"{entry.name}({arguments})", functions=function_names()), shapes).expression
@@ -423,8 +427,8 @@ def test_trace_asks_for_every_shape():
 
 
 def test_trace_names_what_it_cannot_follow():
-    with pytest.raises(DomainError, match="cumsum"):
-        trace(lambda x: np.cumsum(x), x="n")
+    with pytest.raises(DomainError, match="median"):
+        trace(lambda x: np.median(x), x="n")
     with pytest.raises(DomainError, match="tuple, not an expression"):
         trace(lambda x: (x, x), x="n")
     with pytest.raises(DomainError, match="returned nothing"):

@@ -8,13 +8,14 @@ import pytest
 from chainrule.derivative.differentiate import hessian, jacobian
 from chainrule.evaluate import evaluate
 from chainrule.expression.build import symbol
-from chainrule.expression.node import Apply, Expr, walk
+from chainrule.expression.node import Apply, Expr, is_zero, walk
 from chainrule.expression.op import CATALOGUE, Op
 from chainrule.ops import kink_value
 from chainrule.verify.sample import generic_points
 from conftest import agrees
 
-OPS = CATALOGUE.entries
+OPS = [op for op in CATALOGUE.entries if not op.extents]
+CONSTANTS = [op for op in CATALOGUE.entries if op.extents]
 SIZES = {"n": 4, "m": 3, "batch": 2}
 
 
@@ -56,6 +57,9 @@ def test_code_is_what_the_definition_says(op: Op) -> None:
 @pytest.mark.parametrize("op", OPS, ids=str)
 def test_derivative_agrees_with_differences(op: Op, batch: bool, rng: np.random.Generator) -> None:
     e = applied(op, batch)
+    if op.is_held:
+        assert all(is_zero(jacobian(e, name)) for name in e.symbols)
+        return
     for values in points(e):
         for name in e.symbols:
             assert agrees(evaluate(jacobian(e, name), values), e, name, values, rng) < 1e-7
@@ -113,6 +117,14 @@ def test_large_arguments_stay_finite(name: str, size: float) -> None:
     values = {"z": np.array([size, 0.0, -size / 2])}
     assert np.isfinite(evaluate(e, values)).all()
     assert np.isfinite(evaluate(jacobian(e, "z"), values)).all()
+
+
+@pytest.mark.parametrize("op", CONSTANTS, ids=str)
+def test_arrays_of_constants_have_no_slope(op: Op) -> None:
+    e = op.of_shape(op.core.output, *(1 for _ in op.parameters))
+    assert not any(op.local_jacobians(list(e.args), e))
+    x = symbol("x", (op.core.output[-1], "l"))
+    assert not jacobian(e @ x, "x").symbols
 
 
 def test_every_operation_appears_where_it_is_applied() -> None:

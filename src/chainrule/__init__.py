@@ -24,6 +24,7 @@ from chainrule.api import (
     grad,
     hessian,
     jacobian,
+    jvp,
     kink_value,
     matmul,
     matrix,
@@ -41,6 +42,7 @@ from chainrule.api import (
     trace,
     transpose,
     vector,
+    vjp,
     zeros,
 )
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError, UnknownSymbol
@@ -63,7 +65,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ChainruleError", "Compiled", "Derivation", "DomainError", "Expr", "FormulaSyntaxError", "ShapeError", "Symbol",
-    "UnknownSymbol", "compile", "contract", "derive", "describe", "diag", "dot", "eye", "grad", "hessian", "jacobian",
+    "UnknownSymbol", "compile", "contract", "derive", "describe", "diag", "dot", "eye", "grad", "hessian", "jacobian", "jvp",
     "kink_value", "matmul", "matrix", "mean", "multiply", "ones", "outer", "parse", "power", "scalar", "simplify",
-    "source", "sum", "symbol", "trace", "transpose", "vector", "zeros",
+    "source", "sum", "symbol", "trace", "transpose", "vector", "vjp", "zeros",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -13,7 +13,7 @@ from chainrule import ops
 from chainrule.compile.compiled import Compiled, compile_expressions
 from chainrule.compile.source import source_text
 from chainrule.derivative import differentiate
-from chainrule.errors import ShapeError
+from chainrule.errors import DomainError, ShapeError
 from chainrule.evaluate import bind_sizes, evaluate
 from chainrule.explain.narrative import explain
 from chainrule.expression.build import (
@@ -177,22 +177,70 @@ def hessian(y: Formula, wrt: Expr | str, other: Expr | str | None = None) -> Exp
     return _derived(simplify(differentiate.jacobian(first, second)), e)
 
 
+def vjp(y: Formula, wrt: Expr | str, cotangent: Expr | str) -> Expr:
+    """Return the vector–Jacobian product as a closed formula; a name as cotangent becomes a symbol of the shape of `y`.
+
+    Shapes: y (m), cotangent (m), wrt (n) -> (n), any ranks.
+    Raises: ShapeError, UnknownSymbol; DomainError if the name is taken.
+    Source: Griewank and Walther, Evaluating Derivatives, 2008, section 3.2.
+
+    >>> print(vjp(parse("P @ V", {"P": ("n", "n"), "V": ("n", "d")}), "V", cotangent="dO"))
+    Pᵀ dO
+    """
+    e = _expression(y)
+    return _derived(simplify(differentiate.vjp(e, wrt, direction(cotangent, e, e))), e)
+
+
+def jvp(y: Formula, wrt: Expr | str, tangent: Expr | str) -> Expr:
+    """Return the Jacobian–vector product as a closed formula; a name as tangent becomes a symbol of the shape of `wrt`.
+
+    Shapes: y (m), wrt (n), tangent (n) -> (m), any ranks.
+    Raises: ShapeError, UnknownSymbol; DomainError if the name is taken.
+    Source: Griewank and Walther, Evaluating Derivatives, 2008, section 3.1.
+
+    >>> print(jvp("A @ x", "x", tangent="dx"))
+    A dx
+    """
+    e = _expression(y)
+    x = differentiate.variable(e, wrt)
+    return _derived(simplify(differentiate.jvp(e, x, direction(tangent, x, e))), e)
+
+
+def direction(name: Expr | str, like: Expr, function: Expr) -> Expr:
+    """Return a tangent or cotangent: a name becomes a symbol with the shape of `like`.
+
+    Raises: DomainError if the function already has a symbol of that name.
+    """
+    if isinstance(name, Expr):
+        return name
+    if name in function.symbols:
+        raise DomainError(
+            f"{name} already occurs in the formula", hint="give the tangent or cotangent a name of its own"
+        )
+    return symbol(name, like.shape)
+
+
 def derive(
     function: Formula,
-    wrt: Symbol | Expr | str,
+    wrt: Symbol | Expr | str | Sequence[Symbol | Expr | str],
     *,
-    layout: Layout = "numerator",
-    narrative: Narrative = "forward",
+    layout: Layout | None = None,
+    narrative: Narrative = "auto",
     detail: Detail = "normal",
     names: Mapping[str, Formula] | None = None,
     function_name: str | None = None,
     shapes: Mapping[str, object] | None = None,
+    cotangent: Expr | str | None = None,
 ) -> Derivation:
     """Return the derivation of ∂function/∂wrt, every step with its rule and its verdict.
 
-    `layout` is how rows and columns are printed; `narrative` goes from the inside out ("forward", the articles' way) or
-    from the result back ("backward", backpropagation's); `detail` is "brief", "normal" or "full" (which splits w·x into
-    sum(w ⊗ x)); `names={"P": expression}` names intermediate variables.
+    `narrative` goes from the inside out ("forward", the articles' way) or from the result back ("backward",
+    backpropagation's); "auto" goes forward unless arrays of three or more axes would come up on the way. `layout` is
+    how rows and columns are printed: "numerator" unless a backward pass names the adjoints, which have the shape of
+    their variables ("denominator"). `detail` is "brief", "normal" or "full" (which splits w·x into sum(w ⊗ x));
+    `names={"P": expression}` names intermediate variables.
+    Several variables, `derive(C, ("W1", "b1"))`, share one backward pass; `.results` has the derivative by each.
+    `cotangent="dO"` derives the vector–Jacobian product of a function of any shape with that symbol.
     Raises: UnknownSymbol; DomainError if no point is found at which the function is defined.
     Source: Parr and Howard 2018; Wang, Calculating Gradient Descent Manually.
     """
@@ -201,26 +249,35 @@ def derive(
         understood, left = understand(function, shapes)
         function = understood.expression
     known = {name: s.shape for name, s in function.symbols.items()}
-    x = differentiate.variable(function, wrt) if not _inside_names(wrt, names) else _inside(wrt, names or {})
-    if not isinstance(x, Symbol):
-        raise ShapeError("a derivation is by a symbol", found=str(x), hint="give the expression a name with names={…}")
+    variables = [_variable(function, x, names or {}) for x in ([wrt] if isinstance(wrt, Expr | str) else wrt)]
     chosen = {n: parse(e, known) if isinstance(e, str) else e for n, e in (names or {}).items()}
-    title = function_name or left or default_name(function, set(function.symbols) | set(chosen))
-    derivation = explain(function, x, narrative, detail, chosen, title)
-    return judged(derivation).in_layout(layout)
+    seed = None if cotangent is None else _symbol_of(direction(cotangent, function, function), "a cotangent")
+    taken = {*function.symbols, *chosen, *([] if seed is None else [seed.name])}
+    title = function_name or left or default_name(function, taken, "" if seed is None else seed.name)
+    derivation = explain(function, variables, narrative, detail, chosen, title, seed)
+    natural: Layout = "denominator" if derivation.way == "adjoints" else "numerator"
+    return judged(derivation).in_layout(layout or natural)
 
 
-def _inside_names(wrt: Expr | str, names: Mapping[str, Formula] | None) -> bool:
-    return isinstance(wrt, str) and any(isinstance(e, Expr) and wrt in e.symbols for e in (names or {}).values())
+def _variable(function: Expr, wrt: Expr | str, names: Mapping[str, Formula]) -> Symbol:
+    """Return the symbol to derive by; a name may be one that only a named expression has."""
+    if isinstance(wrt, str):
+        inside = [e.symbols[wrt] for e in names.values() if isinstance(e, Expr) and wrt in e.symbols]
+        wrt = inside[0] if inside else wrt
+    return _symbol_of(differentiate.variable(function, wrt), "a derivation")
 
 
-def _inside(wrt: Expr | str, names: Mapping[str, Formula]) -> Expr:
-    return next(e.symbols[str(wrt)] for e in names.values() if isinstance(e, Expr) and str(wrt) in e.symbols)
+def _symbol_of(e: Expr, role: str) -> Symbol:
+    if not isinstance(e, Symbol):
+        raise ShapeError(f"{role} is by a symbol", found=str(e), hint="give the expression a name with names={…}")
+    return e
 
 
-def default_name(function: Expr, taken: Iterable[str]) -> str:
-    """Return a name for the function: C for a scalar of several symbols (a cost), f, g, … otherwise."""
+def default_name(function: Expr, taken: Iterable[str], cotangent: str = "") -> str:
+    """Return a name for the function: C for a scalar of several symbols (a cost), f, g, … otherwise; O beside dO."""
     taken = set(taken)
+    if cotangent[:1] == "d" and cotangent[1:].isidentifier() and cotangent[1:] not in taken:
+        return cotangent[1:]
     letters = "CLJE" if not function.shape and any(s.shape for s in function.symbols.values()) else "fgFG"
     return next((name for name in letters if name not in taken), "output")
 
@@ -268,7 +325,7 @@ maximum, minimum, where, step = (CATALOGUE[n] for n in ("maximum", "minimum", "w
 
 __all__ = [
     "Compiled", "Derivation", "Expr", "Symbol", "add", "compile", "contract", "default_name", "derive", "describe",
-    "diag", "dot", "eye", "grad", "hessian", "jacobian", "kink_value", "matmul", "matrix", "mean", "multiply", "ones",
-    "operation_names", "outer", "parse", "power", "scalar", "simplify", "source", "subtract", "sum", "symbol", "trace",
-    "transpose", "understand", "vector", "zeros",
+    "diag", "dot", "eye", "grad", "hessian", "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply",
+    "ones", "operation_names", "outer", "parse", "power", "scalar", "simplify", "source", "subtract", "sum", "symbol",
+    "trace", "transpose", "understand", "vector", "vjp", "zeros",
 ]  # fmt: skip

@@ -23,7 +23,8 @@ from chainrule.expression.node import (
     walk,
 )
 from chainrule.expression.op import numpy_code
-from chainrule.expression.shape import Shape, concrete, show_shape
+from chainrule.expression.extent import extent_of, is_derived, names_of, solved
+from chainrule.expression.shape import Shape, Size, concrete, show_shape
 
 Values = Mapping[str, Any]
 
@@ -82,12 +83,11 @@ def bind_sizes(nodes: list[Expr], arrays: Mapping[str, np.ndarray], sizes: Mappi
         if name not in names and array.ndim == 0 and float(array).is_integer():
             known.setdefault(name, int(array))
     source: dict[str, str] = {}
-    for node in nodes:
-        if not isinstance(node, Symbol):
-            continue
+    shown = [node for node in nodes if isinstance(node, Symbol)]
+    for node in sorted(shown, key=lambda symbol: any(map(is_derived, symbol.shape))):
         array = _array_of(node, arrays)
         for axis, (size, count) in enumerate(zip(node.shape, array.shape, strict=True)):
-            wanted = known.setdefault(size, count) if isinstance(size, str) else size
+            wanted = _wanted(size, count, known)
             if wanted != count:
                 raise ShapeError(
                     f"{node.name} has {count} entries on axis {axis}, but {size} is {wanted}"
@@ -95,6 +95,16 @@ def bind_sizes(nodes: list[Expr], arrays: Mapping[str, np.ndarray], sizes: Mappi
                 )
             source.setdefault(str(size), node.name)
     return known
+
+
+def _wanted(size: Size, count: int, known: dict[str, int]) -> int:
+    """Return how long an axis has to be; `count` is how long it is, which may say what is not known yet."""
+    if isinstance(size, str) and not is_derived(size):
+        return known.setdefault(size, count)
+    answer = solved(size, count, known)
+    if answer is not None:
+        known[answer[0]] = answer[1]
+    return extent_of(size, known) if all(name in known for name in names_of(size)) else count
 
 
 def _array_of(symbol: Symbol, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -123,7 +133,7 @@ def _value(e: Expr, args: list[Any], arrays: Mapping[str, np.ndarray], sizes: Ma
         terms = [_constant(c, rational) * arg for c, arg in zip(e.coefficients, args, strict=True)]
         return reduce(lambda a, b: a + b, terms, np.full(_extent(e.shape, sizes), _constant(0, rational)))
     if isinstance(e, Apply):
-        return _applied(e, args, rational)
+        return _applied(e, args, _extent(e.shape, sizes) if e.op.extents else (), rational)
     raise TypeError(e.kind)
 
 
@@ -134,8 +144,8 @@ def _array_constant(e: Expr, extent: tuple[int, ...], rational: bool) -> Any:
 
 
 def _extent(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    for size in shape:
-        if isinstance(size, str) and size not in sizes:
+    for size in (name for size in shape for name in names_of(size)):
+        if size not in sizes:
             raise UnknownSymbol(
                 f"the size {size} is not known", hint=f"pass an array that has an axis of this size, or {size}=… itself"
             )
@@ -146,12 +156,14 @@ def _constant(value: Any, rational: bool) -> Any:
     return Fraction(value) if rational else np.float64(value)
 
 
-def _applied(e: Apply, args: list[Any], rational: bool) -> Any:
+def _applied(e: Apply, args: list[Any], extent: tuple[int, ...], rational: bool) -> Any:
     if rational and not e.op.rational:
         raise DomainError(f"{e.op.name} has no exact value on fractions", hint="pass floats")
+    if extent:
+        args = [int(arg) for arg in args]
     try:
-        result = numpy_code(e.op)(*args)
-    except np.linalg.LinAlgError as error:
+        result = numpy_code(e.op)(*args, *extent)
+    except (np.linalg.LinAlgError, IndexError) as error:
         raise DomainError(f"{e.op.name} is not defined at these values: {str(error).lower()}") from None
     if not rational:
         return result

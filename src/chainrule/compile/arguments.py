@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Real
 from typing import Any
@@ -11,8 +11,9 @@ import numpy as np
 
 from chainrule.compile.program import Program
 from chainrule.errors import DomainError, ShapeError, UnknownSymbol
+from chainrule.expression.extent import extent_of, is_derived, names_of
 from chainrule.expression.node import Expr, Symbol
-from chainrule.expression.shape import Shape, show_shape
+from chainrule.expression.shape import Shape, Size, show_shape
 
 KEPT = "f"  # kinds of type that are kept: floats
 CONVERTED = "iub"  # kinds that become float64: integers and truth values
@@ -88,6 +89,17 @@ def check_shapes(symbols: Sequence[Symbol], shapes: Sequence[Shape]) -> None:
                 raise ShapeError(
                     f"{here}, {there} ({size})", expected=f"one value of {size}", found=f"{count} and {before}"
                 )
+    _check_derived({size: count for size, (count, _) in known.items()})
+
+
+def _check_derived(known: Mapping[Size, int]) -> None:
+    """Check that sizes such as n-1 are what the others make of them."""
+    plain = {name: count for name, count in known.items() if isinstance(name, str) and not is_derived(name)}
+    for size, count in known.items():
+        if set(names_of(size)) <= plain.keys() and extent_of(size, plain) != count:
+            values = ", ".join(f"{name} = {plain[name]}" for name in names_of(size))
+            expected = str(extent_of(size, plain))
+            raise ShapeError(f"an axis of {size} entries has {count}", expected=expected, found=values)
 
 
 def extent_words(count: int, ndim: int, axis: int) -> str:

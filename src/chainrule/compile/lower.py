@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from chainrule.compile.products import Factors, Value, as_sum, lower_product, split
 from chainrule.compile.program import Combine, Contract, Length, Load, Map, Program, Recorder
+from chainrule.expression.extent import is_derived, names_of
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Identity, Symbol, walk
 from chainrule.expression.power import constant_value
 from chainrule.expression.shape import Scalar, exact
@@ -23,7 +24,7 @@ def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None) -> Program:
     for e in _innermost_first(exprs, lowering):
         lowering.lower(e)
     outputs = [lowering.full(lowering.values[e], e) for e in exprs]
-    shown = {size for symbol in symbols for size in symbol.shape}
+    shown = {size for symbol in symbols for size in symbol.shape if not is_derived(size)}
     given = sorted(size for size in sizes_of(exprs) if size not in shown)
     return lowering.recorder.program(symbols, given, outputs)
 
@@ -35,9 +36,9 @@ def ordered_symbols(*exprs: Expr) -> tuple[Symbol, ...]:
 
 
 def sizes_of(exprs: Sequence[Expr]) -> set[str]:
-    """Return the named sizes that occur anywhere."""
+    """Return the names of the sizes that occur anywhere."""
     nodes = walk(*exprs)
-    named = {size for e in nodes for size in e.shape if isinstance(size, str)}
+    named = {name for e in nodes for size in e.shape for name in names_of(size)}
     return named | {e.size for e in nodes if isinstance(e, Dimension)}
 
 
@@ -185,6 +186,10 @@ class _Lowering:
         assert isinstance(e, Apply)
         if e.op.is_elementwise:
             return self._entry_by_entry(Map(e.op), [self.operand(arg) for arg in e.args], e)
+        if e.op.extents:
+            numbers = [self.operand(arg).number for arg in e.args]
+            every = tuple(range(e.ndim))
+            return Value(self.recorder.record(Map(e.op), numbers, [()] * len(numbers), every, e.shape), every)
         batch = e.ndim - len(e.op.core.output)
         names = {name: batch + k for k, name in enumerate(dict.fromkeys(n for c in e.op.core.inputs for n in c))}
         lead = tuple(range(batch))

@@ -17,10 +17,14 @@ from chainrule.compile.program import (
     Length,
     Load,
     Map,
+    Pad,
+    Part,
     Program,
+    Reshape,
 )
+from chainrule.expression.extent import plus, terms_of
 from chainrule.expression.node import Subscripts
-from chainrule.expression.shape import Scalar, Shape
+from chainrule.expression.shape import Scalar, Shape, Size
 
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
 LONGEST_PART = 48  # characters of a value that is written inside a longer line
@@ -34,6 +38,18 @@ class Names:
     arguments: tuple[str, ...]
     sizes: Mapping[str, str]
     module: str = "np"
+
+    def size(self, size: Size) -> str:
+        """Write a size: a number, a name, or the sum that it is, in parentheses."""
+        if isinstance(size, int):
+            return str(size)
+        if size in self.sizes:
+            return self.sizes[size]
+        text = ""
+        for names, c in sorted(terms_of(size), key=lambda term: term[1] < 0):
+            factors = [*([str(abs(c))] if abs(c) != 1 or not names else []), *(self.sizes[name] for name in names)]
+            text += (" - " if c < 0 else " + ") + " * ".join(factors)
+        return f"({text.removeprefix(' + ').strip()})"
 
 
 def literal(value: Scalar) -> str:
@@ -104,9 +120,9 @@ class Primitives:
         sizes = [self.size(n) for n in shape]
         return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
 
-    def size(self, size: int | str) -> str:
+    def size(self, size: Size) -> str:
         """Write a size."""
-        return str(size) if isinstance(size, int) else self.names.sizes[size]
+        return self.names.size(size)
 
     # --- what needs no variable
     def _nested(self) -> set[int]:
@@ -161,6 +177,8 @@ class Primitives:
         texts = [self.texts[operand] for operand in step.operands]
         if isinstance(step.action, Contract) and len(texts) == 1:
             return self._rearranged(step, texts[0], name)
+        if isinstance(step.action, Part | Pad | Reshape):
+            return self._selected(step, texts[0], name)
         if isinstance(step.action, Contract) and step.summed:
             return [self._product(step, texts)]
         if isinstance(step.action, Map) and not step.action.op.is_elementwise:
@@ -194,7 +212,9 @@ class Primitives:
     def _applied(self, step: Instruction, texts: Sequence[str]) -> str:
         assert isinstance(step.action, Map)
         op = step.action.op
-        named = dict(zip(op.parameters, texts, strict=True)) | {"xp": self.names.module}
+        named = dict(zip(op.parameters, texts, strict=True)) | {"xp": self.names.module, "dtype": "dtype"}
+        named |= {axis: unwrapped(self.size(n)) for axis, n in zip(op.extents, step.shape, strict=bool(op.extents))}
+        self.uses_dtype = self.uses_dtype or bool(op.extents)
         line = re.sub(r"(?<=\()\$(\w+)(?=[,)])", lambda found: unwrapped(named[found[1]]), self._line(step))
         return re.sub(r"\$(\w+)", lambda found: named[found[1]], line)
 
@@ -222,6 +242,23 @@ class Primitives:
             self.uses_dtype = True
             return [f"{xp}.full({self.extent(step.shape)}, {text}, dtype)"]
         return [f"{xp}.broadcast_to({self.aligned(text, labels, output)}, {self.extent(step.shape)})"]
+
+    def _selected(self, step: Instruction, text: str, name: str) -> list[str]:
+        if isinstance(step.action, Reshape):
+            return [f"{text}.reshape({self.extent(step.shape)})"]
+        assert isinstance(step.action, Part | Pad)
+        axis, start = step.action.axis, step.action.start
+        before = ":, " * axis
+        first = unwrapped(self.size(start))
+        if isinstance(step.action, Part) and len(step.shape) < len(step.subscripts[0]):
+            return [f"{text}[{before}{first}]"]
+        part = step if isinstance(step.action, Part) else self.program.instructions[step.operands[0]]
+        length = part.shape[axis]
+        place = f"[{before}{first if start != 0 else ''}:{unwrapped(self.size(plus(start, length)))}]"
+        if isinstance(step.action, Part):
+            return [text + place]
+        self.uses_dtype = True
+        return [f"{self.names.module}.zeros({self.extent(step.shape)}, dtype)", f"{name}{place} = {text}"]
 
     def _diagonal(self, text: str, labels: Subscripts, output: Subscripts) -> str:
         if len(labels) == 2:

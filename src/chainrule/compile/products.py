@@ -10,13 +10,13 @@ from math import prod
 
 from chainrule.compile.contraction import Labels, Tree, contraction_order, nominal
 from chainrule.compile.program import Combine, Contract, Divide, Length, Recorder
+from chainrule.compile.selections import Eliminated, Operand, Selection, is_selection
+from chainrule.expression.extent import is_derived, terms_of
 from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts
 from chainrule.expression.power import exponent_of, power_of
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar, Size
 from chainrule.expression.total import add_terms
-
-Operand = tuple[int, Subscripts]  # an instruction and the indices of its axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,19 @@ def as_sum(e: Einsum) -> Expr:
             factors = [*e.args[:k], term, *e.args[k + 1 :]]
             terms.append((c, einsum(factors, list(e.subscripts), e.output)))
         whole = _cost(e) + sum(_cost(t) for t in arg.args)
-        if sum(_cost(t) for _, t in terms) < whole:
+        if len(e.args) > 1 and all(_has_selection(t) for t in arg.args) or sum(_cost(t) for _, t in terms) < whole:
             return add_terms(terms, e.shape)
     return e
 
 
+def _has_selection(e: Expr) -> bool:
+    return is_selection(e) or (isinstance(e, Einsum) and any(is_selection(arg) for arg in e.args))
+
+
 def _is_structured(e: Add) -> bool:
-    """True if a term holds an identity, or all terms are products of smaller factors."""
+    """True if a term holds an identity or a slice, or all terms are products of smaller factors."""
+    if any(_has_selection(t) for t in e.args):
+        return True
     if any(
         isinstance(t, Identity) or (isinstance(t, Einsum) and any(isinstance(f, Identity) for f in t.args))
         for t in e.args
@@ -116,13 +122,44 @@ def _cost(e: Expr) -> float:
 
 
 # --- multiplying
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A product whose factors are values: `lost` are summed indices that no value has, each a factor of its size."""
+
+    operands: tuple[Operand, ...]
+    divisors: tuple[int, ...]
+    lost: frozenset[int]
+    output: Subscripts
+    sizes: Mapping[int, Size]
+
+
 def lower_product(recorder: Recorder, factors: Factors, values: Mapping[Expr, Value], coefficient: Scalar) -> Value:
     """Record coefficient · Π factors. The axes of the result are the axes of the output along which it varies."""
-    product = _Product(recorder, factors, values, coefficient)
-    number, output, covered = product.record(), factors.output, product.covered
+    found = [(values[e].number, tuple(sub[axis] for axis in values[e].axes)) for e, sub in factors.arrays]
+    thin = {i for (_, sub), (_, labels) in zip(factors.arrays, found, strict=True) for i in set(sub) - set(labels)}
+    picks = {k: Selection(e, sub) for k, (e, sub) in enumerate(factors.arrays) if is_selection(e)}
+    rest = Eliminated(recorder, [o for k, o in enumerate(found) if k not in picks], factors.output, factors.sizes)
+    waiting = {k: s for k, s in picks.items() if not thin & set(s.sub)}
+    while taken := [k for k, selection in waiting.items() if rest.take(selection)]:
+        waiting = {k: s for k, s in waiting.items() if k not in taken}
+        picks = {k: s for k, s in picks.items() if k not in taken}
+    rest.operands += [found[k] for k in picks]
+    lost = thin - {i for _, labels in rest.operands for i in labels} - set(factors.output)
+    divisors = tuple(values[e].number for e in factors.divisors)
+    ready = Ready(tuple(rest.operands), divisors, frozenset(lost), rest.output, factors.sizes)
+    value = _multiplied(recorder, ready, coefficient)
+    if not rest.after:
+        return value
+    number, labels = rest.finished(value.number, tuple(rest.output[axis] for axis in value.axes))
+    return Value(number, tuple(axis for axis, i in enumerate(factors.output) if i in labels))
+
+
+def _multiplied(recorder: Recorder, ready: Ready, coefficient: Scalar) -> Value:
+    product = _Product(recorder, ready, coefficient)
+    number, output, covered = product.record(), ready.output, product.covered
     if len(set(output)) < len(output):
         kept = tuple(i for i in output if i in covered or output.count(i) > 1)
-        shape = tuple(factors.sizes[i] for i in kept)
+        shape = tuple(ready.sizes[i] for i in kept)
         number = recorder.record(Contract(), (number,), (product.output,), kept, shape)
         return Value(number, tuple(axis for axis, i in enumerate(output) if i in kept))
     return Value(number, tuple(axis for axis, i in enumerate(output) if i in covered))
@@ -131,18 +168,17 @@ def lower_product(recorder: Recorder, factors: Factors, values: Mapping[Expr, Va
 class _Product:
     """One product while it is recorded."""
 
-    def __init__(self, recorder: Recorder, factors: Factors, values: Mapping[Expr, Value], coefficient: Scalar) -> None:
+    def __init__(self, recorder: Recorder, ready: Ready, coefficient: Scalar) -> None:
         self.recorder = recorder
         self.coefficient = coefficient
-        self.sizes = factors.sizes
-        self.costs = {i: nominal(size) for i, size in factors.sizes.items()}
-        self.divisors = [values[e].number for e in factors.divisors]
-        found = [(values[e].number, tuple(sub[axis] for axis in values[e].axes)) for e, sub in factors.arrays]
+        self.sizes = ready.sizes
+        self.costs = {i: nominal(size) for i, size in ready.sizes.items()}
+        self.divisors = ready.divisors
+        found = ready.operands
         self.covered = {i for _, labels in found for i in labels}
-        self.output = tuple(dict.fromkeys(i for i in factors.output if i in self.covered))
+        self.output = tuple(dict.fromkeys(i for i in ready.output if i in self.covered))
         self.scalars = [number for number, labels in found if not labels]
-        lost = {i for _, sub in factors.arrays for i in sub} - self.covered - set(factors.output)
-        self.scalars += [self._length(self.sizes[i]) for i in lost]
+        self.scalars += [self._length(self.sizes[i]) for i in ready.lost]
         used = Counter(i for _, labels in found for i in set(labels)) + Counter(self.output)
         traces = [
             (number, (i, j)) for number, (i, j) in (o for o in found if len(o[1]) == 2) if i == j and used[i] == 1
@@ -152,7 +188,19 @@ class _Product:
 
     def _length(self, size: Size) -> int:
         """A sum of ones along an axis is its size."""
-        return self.recorder.record(Length(size)) if isinstance(size, str) else self.recorder.constant(size)
+        if isinstance(size, int):
+            return self.recorder.constant(size)
+        terms = terms_of(size) if is_derived(size) else (((size,), 1),)
+        numbers = [self._factors_of_size(names) for names, _ in terms]
+        if len(numbers) == 1 and terms[0][1] == 1:
+            return numbers[0]
+        return self.recorder.record(Combine(tuple(c for _, c in terms)), numbers, [()] * len(numbers))
+
+    def _factors_of_size(self, names: tuple[str, ...]) -> int:
+        number = self.recorder.record(Length(names[0])) if names else self.recorder.constant(1)
+        for name in names[1:]:
+            number = self.recorder.multiply(number, self.recorder.record(Length(name)), ((), ()), ())
+        return number
 
     def _diagonal(self, number: int, labels: Subscripts) -> Operand:
         once = tuple(dict.fromkeys(labels))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chainrule.expression.extent import is_derived
 from chainrule.expression.node import Subscripts, Symbol
 from chainrule.expression.op import Op
 from chainrule.expression.shape import Scalar, Shape, Size
@@ -61,7 +62,28 @@ class Map:
     op: Op
 
 
-Action = Load | Length | Constant | Contract | Divide | Combine | Map
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The entries of the operand from `start` on along an axis, as many as the result has; or the one entry there."""
+
+    axis: int
+    start: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Pad:
+    """The operand within zeros, its entries from `start` on along an axis."""
+
+    axis: int
+    start: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """The same entries, one axis as two or two as one, row by row."""
+
+
+Action = Load | Length | Constant | Contract | Divide | Combine | Map | Part | Pad | Reshape
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +104,8 @@ class Instruction:
     @property
     def is_view(self) -> bool:
         """True if the result shares memory with its operand: a transpose, a diagonal read, an expansion."""
+        if isinstance(self.action, Part | Reshape):
+            return True
         if not isinstance(self.action, Contract) or len(self.operands) != 1:
             return False
         return not self.summed and len(set(self.output)) == len(self.output)
@@ -89,6 +113,8 @@ class Instruction:
     @property
     def is_transpose(self) -> bool:
         """True if the axes of the one operand are reordered and nothing else happens."""
+        if not isinstance(self.action, Contract):
+            return False
         return self.is_view and len(set(self.subscripts[0])) == len(self.subscripts[0]) == len(self.output)
 
 
@@ -112,7 +138,7 @@ class Program:
     @property
     def sizes(self) -> tuple[str, ...]:
         """The named sizes of the arguments, then the given ones."""
-        named = dict.fromkeys(n for s in self.arguments for n in s.shape if isinstance(n, str))
+        named = dict.fromkeys(n for s in self.arguments for n in s.shape if isinstance(n, str) and not is_derived(n))
         return (*named, *self.given)
 
     @property

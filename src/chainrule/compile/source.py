@@ -16,6 +16,7 @@ from chainrule.compile.lower import lower
 from chainrule.compile.primitives import Names, Primitives
 from chainrule.compile.program import Load, Map, Program
 from chainrule.errors import DomainError
+from chainrule.expression.extent import is_derived
 from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.shape import Shape
 
@@ -75,7 +76,7 @@ def function_text(program: Program, names: Names, name: str, free_early: bool = 
 
 def shape_words(shape: Shape, names: Names) -> str:
     """Write a shape for a comment; a size that could not lend its name to the code is called what the code calls it."""
-    return " × ".join(str(n) if isinstance(n, int) else names.sizes[n].removeprefix("n_") for n in shape) or "number"
+    return " × ".join(names.size(n).replace("n_", "") for n in shape) or "number"
 
 
 def _with_shape(line: str, shape: Shape | None, names: Names) -> str:
@@ -214,6 +215,8 @@ def _array_conditions(pairs: Sequence[tuple[str, Symbol]]) -> list[str]:
     seen: dict[str, str] = {}
     conditions: list[str] = []
     arrays = [(own, symbol) for own, symbol in pairs if symbol.shape]
+    if any(is_derived(size) for _, symbol in arrays for size in symbol.shape):
+        return ["False"]  # sizes such as n-1 are compared one by one
     for own, symbol in arrays:
         first = arrays[0][0]
         same = f"{own}.dtype is {first}.dtype" if own != first else f"({own}.dtype is double or {own}.dtype is single)"

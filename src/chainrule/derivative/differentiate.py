@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chainrule.errors import ShapeError, UnknownSymbol
+from chainrule.expression.budget import bounded
 from chainrule.expression.node import ONE, Add, Apply, Einsum, Expr, Identity, Ones, depends_on, walk, zeros
 from chainrule.expression.product import einsum
-from chainrule.expression.shape import show_shape
+from chainrule.expression.shape import Scalar, show_shape
 from chainrule.expression.total import add_terms, scale
 
 Carry = Callable[[Expr], Expr]
@@ -25,19 +26,60 @@ def jacobian(y: Expr, wrt: Expr | str) -> Expr:
     Raises: UnknownSymbol if `wrt` is a name that does not occur in `y`.
     Source: Parr and Howard 2018, section 4.1.
     """
-    x = variable(y, wrt)
-    if not depends_on(y, x):
-        return zeros(y.shape + x.shape)
-    adjoints: dict[Expr, list[Expr]] = {y: [unit(y)]}
+    return pulled_back(y, variable(y, wrt), unit(y), y.ndim)
+
+
+@bounded
+def pulled_back(y: Expr, x: Expr, seed: Expr, lead: int) -> Expr:
+    """Return the adjoint of `x` when the adjoint of `y` is `seed`, whose first `lead` axes are carried along.
+
+    Shapes: seed (lead axes, then y.shape) -> (lead axes, then x.shape).
+    """
+    shape = seed.shape[:lead] + x.shape
+    adjoints: dict[Expr, list[Expr]] = {y: [seed]}
     for node in reversed([n for n in walk(y) if depends_on(n, x)]):
         if node is x or node not in adjoints:
             continue
         pieces = adjoints.pop(node)
         adjoint = add_terms([(1, piece) for piece in pieces], pieces[0].shape)
-        for part, contribution in local_adjoints(node, adjoint, y.ndim, x):
+        for part, contribution in local_adjoints(node, adjoint, lead, x):
             adjoints.setdefault(part, []).append(contribution)
     pieces = adjoints.get(x, [])
-    return add_terms([(1, piece) for piece in pieces], y.shape + x.shape)
+    return add_terms([(1, piece) for piece in pieces], shape)
+
+
+def vjp(y: Expr, wrt: Expr | str, cotangent: Expr) -> Expr:
+    """Return the vector–Jacobian product Σ cotangent · ∂y/∂wrt. The Jacobian is never formed.
+
+    Shapes: y (m), cotangent (m), wrt (n) -> (n), any ranks: an expression of the variable's shape.
+    Raises: ShapeError if the cotangent has another shape than `y`; UnknownSymbol.
+    Source: Griewank and Walther, Evaluating Derivatives, 2008, section 3.2 (the reverse mode).
+    """
+    _same_shape("cotangent", cotangent, y)
+    return pulled_back(y, variable(y, wrt), cotangent, 0)
+
+
+def jvp(y: Expr, wrt: Expr | str, tangent: Expr) -> Expr:
+    """Return the Jacobian–vector product ∂y/∂wrt · tangent: how `y` moves when `wrt` moves along the tangent.
+
+    Shapes: y (m), wrt (n), tangent (n) -> (m), any ranks: an expression of the function's shape.
+    Raises: ShapeError if the tangent has another shape than `wrt`; UnknownSymbol.
+    Source: Griewank and Walther, Evaluating Derivatives, 2008, section 3.1 (the forward mode).
+    """
+    x = variable(y, wrt)
+    _same_shape("tangent", tangent, x)
+    moves: dict[Expr, Expr] = {x: tangent}
+    for node in walk(y):
+        if node is not x and depends_on(node, x):
+            moves[node] = add_terms(_local_moves(node, moves), node.shape)
+    return moves.get(y, zeros(y.shape))
+
+
+def _same_shape(role: str, given: Expr, like: Expr) -> None:
+    if given.shape != like.shape:
+        raise ShapeError(
+            f"the {role} has another shape", expected=show_shape(like.shape), found=show_shape(given.shape)
+        )
 
 
 def grad(y: Expr, wrt: Expr | str) -> Expr:
@@ -136,6 +178,40 @@ def _through_operation(node: Apply, adjoint: Expr, lead: int, x: Expr) -> list[t
         i = tuple(range(lead + batch + output, lead + batch + output + len(core)))
         result.append((arg, einsum([adjoint, local], [outer + b + o, b + o + i], outer + b + i)))
     return result
+
+
+def _local_moves(node: Expr, moves: dict[Expr, Expr]) -> list[tuple[Scalar, Expr]]:
+    """Return what each part that moves adds to the tangent of the whole."""
+    if isinstance(node, Add):
+        return [(c, moves[t]) for c, t in zip(node.coefficients, node.args, strict=True) if t in moves]
+    if isinstance(node, Einsum):
+        swaps = [[moves[a] if n == k else a for n, a in enumerate(node.args)] for k in _moving(node, moves)]
+        return [(1, einsum(args, node.subscripts, node.output)) for args in swaps]
+    assert isinstance(node, Apply)
+    result: list[tuple[Scalar, Expr]] = []
+    locals_ = node.op.local_jacobians(node.args, node)
+    output = node.ndim
+    for k in _moving(node, moves):
+        core = len(node.op.core.inputs[k])
+        inner = tuple(range(output, output + core))
+        batch = tuple(range(output - len(node.op.core.output)))
+        local = locals_[k]
+        if local is not None:
+            result.append(
+                (
+                    1,
+                    einsum(
+                        [local, moves[node.args[k]]],
+                        [tuple(range(output)) + inner, batch + inner],
+                        tuple(range(output)),
+                    ),
+                )
+            )
+    return result
+
+
+def _moving(node: Expr, moves: dict[Expr, Expr]) -> list[int]:
+    return [k for k, arg in enumerate(node.args) if arg in moves]
 
 
 def substitute(e: Expr, replacements: dict[Expr, Expr]) -> Expr:

@@ -30,6 +30,7 @@ class NamedRule:
     fits: Predicate
     forms: Forms = lambda e, x: ()
     names_inner: bool = False  # the rule's name goes on with the rule of the function inside
+    backward: str = ""  # the sentence for the way back, where an adjoint is carried through
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +140,23 @@ def _is_product(e: Expr, x: Symbol) -> bool:
 
 
 def _is_reduced_function(e: Expr, x: Symbol) -> bool:
-    """Σ f(x): one factor that depends on x is an element-wise function, and its axes are summed."""
+    """Σ f(x): the one factor that depends on x is an element-wise function, and axes are summed."""
     found = _factors(e, x)
-    return len(found) == 1 and isinstance(found[0][0], Apply) and isinstance(e, Einsum) and bool(e.summed)
+    inner = found[0][0] if len(found) == 1 and isinstance(e, Einsum) and e.summed else None
+    return isinstance(inner, Apply) and inner.op.is_elementwise
 
 
 # --- how a rule is written out
 def _sum_forms(e: Expr, x: Symbol) -> tuple[Written, ...]:
     """∂(f + g)/∂x = ∂f/∂x + ∂g/∂x, then the values, zeros included."""
     coefficients, terms = reader_order(e)
+    still = sum(not depends_on(t, x) for t in terms)
+    if still > 1:  # one zero is worth showing, several are not
+        kept = [(c, t) for c, t in zip(coefficients, terms, strict=True) if depends_on(t, x)]
+        coefficients, terms = tuple(c for c, _ in kept), tuple(t for _, t in kept)
     partials = WrittenSum(coefficients, tuple(Partial(t, x, direct=True) for t in terms))
     values = tuple(jacobian(t, x) for t in terms)
-    some_zero = any(not depends_on(t, x) for t in terms)
-    return (partials, WrittenSum(coefficients, values)) if some_zero else (partials,)
+    return (partials, WrittenSum(coefficients, values)) if still == 1 else (partials,)
 
 
 def _product_forms(e: Expr, x: Symbol) -> tuple[Written, ...]:
@@ -222,7 +227,13 @@ NAMED_RULES: tuple[NamedRule, ...] = (
         "w · x is sum(w ⊗ x), and 1⃗ᵀ diag(x) = xᵀ",
         _form((1, 1), 0, 1),
     ),
-    NamedRule("trace", "∂ tr(AX)/∂X = Aᵀ", "the trace is the sum of the products of matching entries", _is_trace),
+    NamedRule(
+        "trace",
+        "∂ tr(AX)/∂X = Aᵀ",
+        "the trace is the sum of the products of matching entries",
+        _is_trace,
+        names_inner=True,
+    ),
     NamedRule(
         "quadratic form",
         "∂ xᵀAx/∂x = xᵀ(A + Aᵀ)",
@@ -255,6 +266,12 @@ NAMED_RULES: tuple[NamedRule, ...] = (
         _form((1, 1), 1, 0),
     ),
     NamedRule(
+        "copies",
+        "∂(1⃗ bᵀ)/∂b: every row is a copy of b",
+        "every row has its own copy of the vector, so what comes back from all of them adds up",
+        lambda e, x: _is_scaled(e, x) and e.ndim > x.ndim > 0,
+    ),
+    NamedRule(
         "scalar times vector",
         "∂(z x)/∂x = I z and ∂(z x)/∂z = x",
         "every entry is scaled by the same number",
@@ -275,10 +292,18 @@ NAMED_RULES: tuple[NamedRule, ...] = (
         names_inner=True,
     ),
     NamedRule(
+        "scalar times matrix",
+        "∂(z A)/∂z = A",
+        "every entry is scaled by the same number",
+        lambda e, x: not x.shape and e.ndim > 1 and is_linear_product(e, x),
+        backward="every entry is scaled by the same number, so what comes back from all of them adds up",
+    ),
+    NamedRule(
         "matrix product",
         "∂(A X)/∂X: entry (i, j) of the product reads row i of A and column j of X",
         "a product is linear in each factor",
         is_linear_product,
+        backward="what comes back through a product is multiplied by the other factor, transposed",
     ),
     NamedRule(
         "product",
@@ -297,48 +322,29 @@ NAMED_RULES: tuple[NamedRule, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ChainRule:
-    """One of the three chain rules, chosen by the shapes and by how many paths lead from the variable to the result."""
-
-    name: str
-    statement: str
-    because: str
-
-
-SINGLE_VARIABLE = ChainRule(
-    "single-variable chain rule",
-    "dy/dx = (dy/du)(du/dx)",
-    "there is one path from the variable to the result, and the slopes along it multiply",
-)
-TOTAL_DERIVATIVE = ChainRule(
-    "total-derivative chain rule",
-    "∂f/∂x = ∂f/∂x + Σᵢ (∂f/∂uᵢ)(∂uᵢ/∂x)",
-    "several paths lead from the variable to the result, and their effects add",
-)
-VECTOR = ChainRule(
-    "vector chain rule",
-    "∂f(g(x))/∂x = (∂f/∂g)(∂g/∂x)",
-    "the Jacobians multiply, the outer one on the left; the order matters",
-)
-CHAIN_RULES = (SINGLE_VARIABLE, TOTAL_DERIVATIVE, VECTOR)
-
-
-def chain_rule(paths: int, scalar: bool) -> ChainRule:
-    """Return which chain rule joins `paths` paths, of scalars only or not (Parr and Howard 2018, section 4.5)."""
-    if paths > 1:
-        return TOTAL_DERIVATIVE
-    return SINGLE_VARIABLE if scalar else VECTOR
-
-
 def local_derivative(e: Expr, x: Symbol) -> LocalDerivative:
     """Return the rule that gives ∂e/∂x, with every other symbol held still, and the forms it is written in."""
     if isinstance(e, Apply):
         return _of_operation(e, x)
     rule = next(rule for rule in NAMED_RULES if rule.fits(e, x))
+    name, because = rule_of(e, x)
+    return LocalDerivative(name, because, rule.forms(e, x))
+
+
+def backward_rule(e: Expr, x: Symbol) -> tuple[str, str]:
+    """Return the name of the rule that carries an adjoint from `e` back to `x`, and its sentence."""
+    name, because = rule_of(e, x)
+    sentences = [rule.backward for rule in NAMED_RULES if rule.name == name and rule.backward]
+    return name, sentences[0] if sentences else because
+
+
+def rule_of(e: Expr, x: Symbol) -> tuple[str, str]:
+    """Return the name and the sentence of the rule that gives ∂e/∂x."""
+    if isinstance(e, Apply):
+        return e.op.rule, e.op.because
+    rule = next(rule for rule in NAMED_RULES if rule.fits(e, x))
     inner = _factors(e, x)[0][0] if rule.names_inner and _factors(e, x) else None
-    name = f"{rule.name}, {inner.op.rule}" if isinstance(inner, Apply) else rule.name
-    return LocalDerivative(name, rule.because, rule.forms(e, x))
+    return (f"{rule.name}, {inner.op.rule}" if isinstance(inner, Apply) else rule.name), rule.because
 
 
 def _of_operation(e: Apply, x: Symbol) -> LocalDerivative:

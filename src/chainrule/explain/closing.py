@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chainrule.derivative.differentiate import substitute
-from chainrule.explain.intermediates import Intermediate
+from chainrule.explain.fold import folded
+from chainrule.explain.intermediates import Intermediate, is_of_rows
 from chainrule.explain.samples import has_gate, sampled
-from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Symbol, walk
-from chainrule.expression.power import exponent_of
+from chainrule.explain.summary import update
+from chainrule.expression.node import Add, Apply, Einsum, Expr, Symbol
 from chainrule.expression.shape import Size
 from chainrule.expression.total import scale
 from chainrule.rewrite.rule import Rewrite
@@ -17,10 +18,7 @@ from chainrule.rewrite.statement import (
     Indexed,
     Partial,
     Step,
-    Transposed,
     Written,
-    WrittenProduct,
-    WrittenSum,
     spoken,
 )
 from chainrule.simplify.simplify import simplify
@@ -53,7 +51,9 @@ def closing_steps(
     current = total
     if variables and set(total.symbols) & {i.symbol.name for i in variables}:
         current = _expanded(total, variables)
-        names = ", ".join(spoken(i.symbol.name) for i in reversed(variables) if i.symbol.name in _used(total, variables))
+        names = ", ".join(
+            spoken(i.symbol.name) for i in reversed(variables) if i.symbol.name in _used(total, variables)
+        )
         forms = _forms(current, root.symbol.ndim, size)
         because = "put the definitions back in place of the names"
         steps.append(
@@ -73,16 +73,19 @@ def closing_steps(
         steps.append(Step(rules, Equation(left, forms, root.symbol.ndim), because, None, "substitute"))
     steps += _constants_out(simplified, left, root, size)
     named, definitions = _named(result, root, variables)
-    if definitions or not _already_said(steps, total, result, variables):
+    for i in variables:
+        if is_of_rows(i.definition):
+            named = folded(named, i.symbol, _expanded(i.definition, variables))
+    if named is not result or not _already_said(steps, total, result, variables):
         steps += _closed_form(result, named, definitions, left, root, size)
-    steps += _update(named, root, wrt)
+    steps += update(named, root, wrt, "; the row becomes a column first" if wrt.ndim == 1 else "")
     return Closing(tuple(steps), definitions)
 
 
 def _already_said(steps: list[Step], total: Expr, result: Expr, variables: tuple[Intermediate, ...]) -> bool:
     """True if the last step already shows the result in matrix form."""
     if not steps:
-        return not variables and total is result
+        return total is result
     return steps[-1].equation.right[-1] is result
 
 
@@ -174,25 +177,3 @@ def _closed_form(
     because = "the whole derivative as one product of matrices and vectors" if result.shape else "the whole derivative"
     steps.append(Step("closed form", Equation(left, forms, root.symbol.ndim), because, None, "closed form"))
     return steps
-
-
-def _update(named: Expr, root: Intermediate, wrt: Symbol) -> list[Step]:
-    """w ← w − η (∂C/∂w)ᵀ, for a cost: a scalar that averages over samples."""
-    if root.symbol.shape or not _is_cost(root.definition):
-        return []
-    eta = Symbol("eta" if "eta" not in named.symbols else "eta0")
-    change = eta * named
-    falls = isinstance(change, Add) and len(change.args) == 1 and change.coefficients[0] < 0
-    after = WrittenSum((1, 1), (wrt, scale(-1, change))) if falls else WrittenSum((1, -1), (wrt, change))
-    because = "go a small step η against the gradient" + ("; the row becomes a column first" if wrt.ndim == 1 else "")
-    slope = Partial(root.symbol, wrt)
-    move = WrittenProduct((eta, Transposed(slope) if wrt.ndim == 1 else slope), (0,))
-    equation = Equation(wrt, (WrittenSum((1, -1), (wrt, move)), after), arrow=True)
-    return [Step("gradient descent", equation, because, None, "update")]
-
-
-def _is_cost(e: Expr) -> bool:
-    """True for a mean: a product with 1/N."""
-    return any(
-        isinstance(exponent_of(n)[0], Dimension) and exponent_of(n)[1] == -1 for n in walk(e) if isinstance(n, Apply)
-    )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import chainrule.expression.build as build
 import chainrule.expression.indexed as indexed
 import chainrule.expression.multiplication as multiplication
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError
+from chainrule.expression.extent import plus, times
 from chainrule.expression.indexed import Context, Value
 from chainrule.expression.node import Expr
 from chainrule.expression.op import CATALOGUE, Op
-from chainrule.expression.sizes import Axes, SizeVariable
+from chainrule.expression.sizes import Axes, SizeVariable, combined, difference, shifted, unify
 from chainrule.syntax.tree import Binary, Call, Name, Num, Tree, Unary
 from chainrule.syntax.tree import Sequence as Listed
 
@@ -144,26 +146,55 @@ def by_signature(op: Op) -> Rule:
         return indexed.gufunc(use.context, op, [len(c) for c in op.core.inputs], output, *use.values)
 
     if op.signature == "(n)->()":
-        return _along(rule, op, ())
-    return _along(rule, op, (-1,)) if op.signature == "(n)->(n)" else rule
+        return along(rule, reduces=True)
+    return along(rule) if op.signature == "(n)->(n)" else rule
 
 
-def _along(rule: Rule, op: Op, default: tuple[int, ...]) -> Rule:
-    """Let an operation on the last axis work along the axes asked for: they are moved to the end and back."""
+def of_last_axis(function: Callable[..., Expr]) -> Rule:
+    """A constructor (n)->(n) that works along the last axis, or along the axis asked for; others broadcast to it."""
 
-    def along(use: Use) -> Value:
-        value = use.values[0]
+    def rule(use: Use) -> Value:
+        value, *others = use.values
         need_rank(use, value, 1)
-        said = axes_of(use, value)
-        axes = said if use.keyword("axis") or len(use.values) > 1 or not default else (value.rank - 1,)
-        reduces = not op.core.output
-        one = replace(use, values=(value,))
-        for axis in sorted(axes, reverse=True):
-            moved = replace(one, values=(_moved(value, axis, value.rank - 1),))
-            value = rule(moved) if reduces else _moved(rule(moved), value.rank - 1, axis)
-        return value
+        for other in others:
+            if other.rank:
+                use.context.tie(value, -1, other, -1)
+        core = [1, *(min(other.rank, 1) for other in others)]
+        return indexed.gufunc(use.context, function, core, (value.axes[-1],), value, *others)
 
-    return along
+    return along(rule)
+
+
+def along(rule: Rule, reduces: bool = False) -> Rule:
+    """Let a rule for the last axis work along the axes asked for: they are moved to the end and back.
+
+    Without `axis=` a reduction takes all axes, anything else the last.
+    """
+
+    def moved(use: Use) -> Value:
+        value, *others = use.values
+        need_rank(use, value, 1)
+        axes = axes_of(use, value) if reduces or use.keyword("axis") else (value.rank - 1,)
+        for axis in sorted(axes, reverse=True):
+            one = replace(use, values=(_moved(value, axis, value.rank - 1), *others))
+            value = rule(one) if reduces else _moved(rule(one), value.rank - 1, axis)
+        return _kept(use, value, axes) if reduces and keeps_dims(use) else value
+
+    return moved
+
+
+def _kept(use: Use, value: Value, axes: tuple[int, ...]) -> Value:
+    """Give reduced axes back, with one entry each."""
+    for axis in sorted(axes):
+        shift = len(value.labels)
+        spec = (*range(axis + shift), value.rank + shift, *range(axis + shift, value.rank + shift))
+
+        def make(e: Expr, order: tuple[int, ...] = spec) -> Expr:
+            return build.transpose(build.contract("...,i->...i", e, build.ones(1)), order)
+
+        left = (*value.axes[:axis], use.context.sizes.of(1), *value.axes[axis:])
+        value = Value(left, make, (value,), value.labels)
+    return value
 
 
 def _moved(value: Value, source: int, target: int) -> Value:
@@ -178,15 +209,13 @@ def _moved(value: Value, source: int, target: int) -> Value:
     return Value(axes, lambda e: build.transpose(e, whole_order), (value,), value.labels, tree=value.tree)
 
 
-def extreme(pairwise: str, along: str) -> Rule:
+def extreme(pairwise: str, reducing: str) -> Rule:
     """max and min: of several arguments entry by entry, of one argument over its entries."""
 
     def rule(use: Use) -> Value:
         by_axis = use.keyword("axis") is not None
         if len(use.values) == 1 or by_axis:
-            if along not in CATALOGUE:
-                raise unknown(use, f"{use.call.function} of one argument is not supported yet", hint="max(a, b) is")
-            return by_signature(CATALOGUE[along])(use)
+            return by_signature(CATALOGUE[reducing])(use)
         value = use.values[0]
         for other in use.values[1:]:
             value = indexed.elementwise(use.context, CATALOGUE[pairwise], value, other)
@@ -198,33 +227,6 @@ def extreme(pairwise: str, along: str) -> Rule:
 def unknown(use: Use, message: str, hint: str = "") -> DomainError:
     """Return the error of something that is not supported."""
     return DomainError(message, text=use.context.text, spans=(use.call.span,), hint=hint)
-
-
-def norm(order: int) -> Rule:
-    """The 2-norm √Σx² (of a matrix: Frobenius), or the 1-norm Σ|x| over all entries."""
-
-    def rule(use: Use) -> Value:
-        value = use.values[0]
-        chosen = order
-        written = use.keyword("ord") or (use.call.arguments[1] if len(use.call.arguments) > 1 else None)
-        if written is not None and not (isinstance(written, Name) and written.name in ("F", "fro")):
-            chosen = whole(use, written)
-        if chosen not in (1, 2):
-            raise unknown(use, "only the 1-norm and the 2-norm are supported yet")
-        use.context.find_odd(multiplication.ODD_SCALAR, value)
-        find_residual(use.context, value)
-        use.context.summed += value.axes
-        core = value.rank
-
-        def make(e: Expr) -> Expr:
-            axes = tuple(range(e.ndim - core, e.ndim))
-            if chosen == 1:
-                return build.sum(CATALOGUE["abs"](e), axes)
-            return build.power(build.sum(build.power(e, 2), axes), Fraction(1, 2))
-
-        return Value((), make, (value,), value.labels)
-
-    return rule
 
 
 def find_residual(context: Context, value: Value) -> None:
@@ -241,7 +243,7 @@ def absolute(use: Use) -> Value:
     """|x| entry by entry; but |A| in LaTeX is the determinant, unless A is known not to be square."""
     value = use.values[0]
     written = use.context.text[use.call.mark.start : use.call.mark.end]
-    sizes = {axis.root.known or axis.root for axis in value.axes}
+    sizes = {axis.known or axis.root for axis in value.axes}
     is_square = len(sizes) == 1 or any(axis.known is None for axis in value.axes)
     if use.context.oriented and "abs" not in written and value.rank == 2 and is_square:
         return by_signature(CATALOGUE["det"])(use)
@@ -271,13 +273,30 @@ def dotted(use: Use) -> Value:
 
 
 def size_of(context: Context, tree: Tree) -> SizeVariable:
-    """Return the size that an argument of `eye`, `ones` … names. Raises: FormulaSyntaxError."""
+    """Return the size that is written: a number, a name, a sum or product of them. Raises: FormulaSyntaxError."""
     number = literal(tree)
     if number is not None and number.denominator == 1 and number >= 0:
         return context.sizes.of(int(number), tree.span)
     if isinstance(tree, Name):
         return context.sizes.of(tree.name, tree.span)
-    raise FormulaSyntaxError("a size is needed here", text=context.text, spans=(tree.span,), expected="n, or 3")
+    if isinstance(tree, Binary) and tree.operator in _SIZES:
+        a, b = size_of(context, tree.left), size_of(context, tree.right)
+        return _SIZES[tree.operator](a, b)
+    raise FormulaSyntaxError("a size is needed here", text=context.text, spans=(tree.span,), expected="n, n - 1, or 3")
+
+
+def _sum_of_sizes(a: SizeVariable, b: SizeVariable) -> SizeVariable:
+    if isinstance(b.known, int):
+        return shifted(a, b.known)
+    return shifted(b, a.known) if isinstance(a.known, int) else combined(plus, a, b)
+
+
+_SIZES: dict[str, Callable[[SizeVariable, SizeVariable], SizeVariable]] = {
+    "+": _sum_of_sizes,
+    "-": difference,
+    "*": partial(combined, times),
+    "juxt": partial(combined, times),
+}
 
 
 def filled(make: Callable[..., Expr], least: int) -> Rule:
@@ -306,7 +325,7 @@ def eye(use: Use) -> Value:
     """eye(n), or the identity whose size the context decides."""
     trees = use.call.arguments
     first = size_of(use.context, trees[0]) if trees else use.context.sizes.fresh()
-    if len(trees) == 2 and size_of(use.context, trees[1]).root is not first.root:
+    if len(trees) == 2 and not unify(size_of(use.context, trees[1]), first):
         raise use.wrong("an identity matrix is square", trees[1])
     return identity(use.context, first)
 

@@ -16,17 +16,28 @@ from chainrule.expression.shape import Shape, Size, show_shape
 from chainrule.expression.total import drop_axes
 
 
-def apply(op: Op, arguments: Sequence[Any]) -> Expr:
-    """Apply an operation: match its signature's core axes, broadcast the leading axes, fold what is known."""
+def apply(op: Op, arguments: Sequence[Any], made: Shape | None = None) -> Expr:
+    """Apply an operation: match its signature's core axes, broadcast the leading axes, fold what is known.
+
+    `made` is the shape of an array of constants.
+    """
     args = [as_expr(a) for a in arguments]
     if len(args) != len(op.parameters):
         raise DomainError(f"{op.name} takes {len(op.parameters)} arguments", found=str(len(args)), expected=op.spelling)
+    if op.extents:
+        return _constant_array(op, args, made)
     batch, shape = _match(op, args)
     args = [broadcast(a, batch + a.shape[a.ndim - len(c) :]) for a, c in zip(args, op.core.inputs, strict=True)]
     folded = op.fold(*args) if op.fold else None
     if folded is None and op.is_elementwise and shape:
         folded = _pulled_out(op, args)
     return Apply(op, tuple(args), shape) if folded is None else folded
+
+
+def _constant_array(op: Op, args: list[Expr], shape: Shape | None) -> Expr:
+    if shape is None or len(shape) != len(op.core.output):
+        raise DomainError(f"{op.name} is an array of constants", expected=f"{len(op.core.output)} sizes")
+    return Apply(op, tuple(args), shape)
 
 
 def _match(op: Op, args: list[Expr]) -> tuple[Shape, Shape]:

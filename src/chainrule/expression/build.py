@@ -15,7 +15,6 @@ from typing import Any
 from chainrule.errors import DomainError, ShapeError
 from chainrule.expression.node import (
     ONE,
-    Dimension,
     Expr,
     Identity,
     Number,
@@ -27,7 +26,7 @@ from chainrule.expression.node import zeros as zero_of
 from chainrule.expression.op import CATALOGUE
 from chainrule.expression.power import constant_value, power_of
 from chainrule.expression.power import power as power_op
-from chainrule.expression.product import einsum
+from chainrule.expression.product import einsum, size_number
 from chainrule.expression.shape import Shape, Size, as_shape, as_size, exact, show_shape
 from chainrule.expression.total import add_terms, scale
 
@@ -74,7 +73,7 @@ def eye(size: Size) -> Expr:
 
 def size(name: Size) -> Expr:
     """Return a size as a scalar: the `N` of `1/N`."""
-    return Number(name) if isinstance(name, int) else Dimension(name)
+    return size_number(name)
 
 
 def as_expr(value: Any) -> Expr:
@@ -140,7 +139,7 @@ def _operand(value: Any, beside: Sequence[Any]) -> Expr:
     if isinstance(value, str):
         sizes = {s for e in beside if isinstance(e, Expr) for symbol in e.symbols.values() for s in symbol.shape}
         if value in sizes:
-            return Dimension(value)
+            return size_number(value)
     return as_expr(value)
 
 

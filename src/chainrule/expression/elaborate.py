@@ -20,12 +20,13 @@ import chainrule.expression.multiplication as multiplication
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError, Span, UnknownSymbol
 from chainrule.expression.application import Use, literal
 from chainrule.expression.indexed import Context, Label, Value, realise
+from chainrule.expression.indexing import picked
 from chainrule.expression.infer import Customs, Kind, Trial, best_reading
 from chainrule.expression.node import Expr, Number
 from chainrule.expression.op import CATALOGUE
 from chainrule.expression.report import sentence
 from chainrule.expression.shape import Shape, as_shape, exact
-from chainrule.expression.sizes import Axes, SizeVariable, name_sizes, shape_of, show_axes, tie
+from chainrule.expression.sizes import Axes, SizeVariable, name_sizes, shape_of, shifted, show_axes, tie
 from chainrule.expression.spelling import spell_out
 from chainrule.expression.survey import Survey, is_constant_name, names_in, survey
 from chainrule.syntax.tree import Binary, Bound, Call, Cases, Formula, Index, Name, Num, Sequence, Slice, Tree, Unary
@@ -153,7 +154,8 @@ class Elaboration:
     def call(self, tree: Call) -> Value:
         """A function applied to arguments."""
         function = functions.find(self.context, tree)
-        values = () if function.sizes else tuple(self.value(argument) for argument in tree.arguments)
+        listed = (item for part in tree.arguments[: function.sizes] for item in items_of(part))
+        values = tuple(self.value(argument) for argument in listed)
         return function.rule(Use(self.context, tree, values))
 
     def index(self, tree: Index) -> Value:
@@ -164,40 +166,25 @@ class Elaboration:
             whole = replace(self.symbol(base.name.upper(), base.span, rank=2), tree=base)
         else:
             whole = self.value(base)
-        indices = [self._label(index) for index in tree.indices]
-        result = indexed.indexed(self.context, whole, indices, tree)
+        result = picked(self.context, self.labels, whole, tree)
         if not self.context.oriented or result.rank != 1:
             return result
         capital = isinstance(base, Name) and base.name[0].isupper()  # Xᵢ is a row to some and a column to others
         return replace(result, side="" if capital and not rows else "column")
 
-    def _label(self, index: Tree | Slice) -> Label | None:
-        if isinstance(index, Slice):
-            if index.start is None and index.stop is None:
-                return None
-            raise self._unsupported("a part of an axis cannot be taken yet", index)
-        label = next((lab for lab in reversed(self.labels) if isinstance(index, Name) and lab.name == index.name), None)
-        if label is None:
-            if isinstance(index, Name):
-                raise DomainError(
-                    f"the index {index.name} is not bound by a sum",
-                    text=self.formula.text,
-                    spans=(index.span,),
-                    expected="an index of a surrounding Σ",
-                    found=index.name,
-                    hint=f"write \\sum_{{{index.name}=1}}^N, or say what the symbol stands for with symbols=",
-                )
-            raise self._unsupported("a single entry cannot be taken yet", index)
-        return label
-
     def bound(self, tree: Bound) -> Value:
         """Σ, Π, max or min over indices."""
-        if tree.lower is not None and literal(tree.lower) != 1:
-            raise self._unsupported("an index has to start at 1", tree.lower)
+        first = 1 if tree.lower is None else literal(tree.lower)
+        if first is None or first < 1 or first.denominator != 1:
+            raise self._unsupported("an index starts at a whole number", tree.lower or tree)
         if tree.operator not in ("sum", *CATALOGUE):
             raise self._unsupported(f"{tree.operator} over an index is not supported yet", tree)
         extent = None if tree.upper is None else self._upper(tree.upper)
-        labels = [Label(index.name, extent or self.context.sizes.fresh(), index.span) for index in tree.indices]
+        if extent is not None and first > 1:
+            extent = shifted(extent, 1 - int(first))
+        labels = [
+            Label(index.name, extent or self.context.sizes.fresh(), index.span, int(first)) for index in tree.indices
+        ]
         self.labels += labels
         value = self.value(tree.body)
         del self.labels[len(self.labels) - len(labels) :]
@@ -215,7 +202,7 @@ class Elaboration:
                 hint=f"leave {tree.name} out of shapes=",
             )
         number = literal(tree)
-        if not isinstance(tree, Name) and (number is None or number.denominator != 1 or number < 1):
+        if not isinstance(tree, Name | Binary) and (number is None or number.denominator != 1 or number < 1):
             raise self._unsupported("an index runs to a size", tree)
         return rules.size_of(self.context, tree)
 
@@ -266,6 +253,11 @@ class Elaboration:
         for _ in range(abs(int(number)) - 1):
             result = replace(multiplication.product(self.context, result, base), tree=tree.left)
         return result
+
+
+def items_of(tree: Tree) -> tuple[Tree, ...]:
+    """Return the values of a list, or the one value that is written."""
+    return tree.items if isinstance(tree, Sequence) else (tree,)
 
 
 def _operated(walk: Elaboration, a: Value, b: Value, tree: Binary) -> Value:

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import chainrule.expression.application as rules
+import chainrule.expression.assembly as assembly
 import chainrule.expression.build as build
+import chainrule.expression.compositions as compositions
 import chainrule.expression.multiplication as multiplication
+import chainrule.expression.selection as selection
 from chainrule.errors import FormulaSyntaxError
 from chainrule.expression.indexed import Context
 from chainrule.expression.node import Expr
@@ -22,13 +25,13 @@ from chainrule.syntax.tree import Call
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function's rule, how many arguments it takes, and which keywords; `sizes` if its arguments are sizes."""
+    """A function's rule, how many arguments it takes, and which keywords; those from `sizes` on are sizes."""
 
     rule: rules.Rule
     least: int
     most: int
     keywords: tuple[str, ...] = ()
-    sizes: bool = False
+    sizes: int | None = None
 
 
 def _first(e: Expr) -> Expr:
@@ -36,6 +39,7 @@ def _first(e: Expr) -> Expr:
 
 
 _SUMS = ("axis", "keepdims")
+_AXIS = ("axis",)
 _ARRAY = ("dtype",)
 # fmt: off
 FUNCTIONS: dict[str, Function] = {
@@ -52,9 +56,43 @@ FUNCTIONS: dict[str, Function] = {
     "tr":        Function(rules.contracted("...ii->..."), 1, 1),
     "diag":      Function(rules.diagonal, 1, 1),
     "transpose": Function(rules.transposed, 1, 1),
-    "norm":      Function(rules.norm(2), 1, 2, ("ord",)),
-    "norm1":     Function(rules.norm(1), 1, 1),
-    "norm2":     Function(rules.norm(2), 1, 1),
+    "var":       Function(rules.reduction(build.var), 1, 2, _SUMS),
+    "std":       Function(rules.reduction(build.std), 1, 2, _SUMS),
+    "norm":      Function(assembly.norm("2"), 1, 2, ("ord", "axis")),
+    "norm1":     Function(assembly.norm("1"), 1, 1, _AXIS),
+    "norm2":     Function(assembly.norm("2"), 1, 1, _AXIS),
+    "norminf":   Function(assembly.norm("inf"), 1, 1, _AXIS),
+    "leaky_relu": Function(assembly.leaky_relu, 1, 2, ("slope",)),
+    "elu":       Function(assembly.elu, 1, 2, ("alpha",)),
+    "gelu":      Function(rules.pointwise(compositions.gelu), 1, 1),
+    "gelu_tanh": Function(rules.pointwise(compositions.gelu_tanh), 1, 1),
+    "silu":      Function(rules.pointwise(compositions.silu), 1, 1),
+    "log_sigmoid": Function(rules.pointwise(compositions.log_sigmoid), 1, 1),
+    "exp2":      Function(rules.pointwise(compositions.exp2), 1, 1),
+    "log2":      Function(rules.pointwise(compositions.log2), 1, 1),
+    "log10":     Function(rules.pointwise(compositions.log10), 1, 1),
+    "hypot":     Function(rules.pointwise(compositions.hypot), 2, 2),
+    "logaddexp": Function(rules.pointwise(compositions.logaddexp), 2, 2),
+    "clip":      Function(rules.pointwise(build.clip), 3, 3),
+    "log_softmax": Function(rules.of_last_axis(compositions.log_softmax), 1, 1, _AXIS),
+    "layernorm": Function(assembly.normalisation(compositions.layernorm), 1, 3, (*_AXIS, "eps")),
+    "rmsnorm":   Function(assembly.normalisation(compositions.rmsnorm), 1, 3, (*_AXIS, "eps")),
+    "batchnorm": Function(assembly.batch_normalisation, 1, 3, ("eps",)),
+    "cross_entropy": Function(assembly.cross_entropy, 2, 2),
+    "solve":     Function(assembly.solve, 2, 2),
+    "einsum":    Function(assembly.einsum, 1, 40, ("subscripts",)),
+    "vec":       Function(assembly.vec, 1, 1),
+    "ravel":     Function(assembly.ravel, 1, 1),
+    "flatten":   Function(assembly.ravel, 1, 1),
+    "reshape":   Function(assembly.reshaped, 2, 3, sizes=1),
+    "kron":      Function(assembly.kron, 2, 2),
+    "cumsum":    Function(assembly.cumulative, 1, 1, _AXIS),
+    "tril":      Function(assembly.triangle(selection.tril), 1, 2, ("k",)),
+    "triu":      Function(assembly.triangle(selection.triu), 1, 2, ("k",)),
+    "concatenate": Function(assembly.joined(0), 1, 9, _AXIS),
+    "hstack":    Function(assembly.joined(1), 1, 9),
+    "vstack":    Function(assembly.joined(0, stacks=True), 1, 9),
+    "stack":     Function(assembly.stacked, 1, 9, _AXIS),
     "abs":       Function(rules.absolute, 1, 1),
     "sqrt":      Function(rules.pointwise(lambda e: build.power(e, Fraction(1, 2))), 1, 1),
     "square":    Function(rules.pointwise(lambda e: build.power(e, 2)), 1, 1),
@@ -66,10 +104,10 @@ FUNCTIONS: dict[str, Function] = {
     "negative":  Function(rules.pointwise(build.negative), 1, 1),
     "reciprocal": Function(rules.pointwise(lambda e: build.divide(1, e)), 1, 1),
     "indicator": Function(rules.pointwise(_first), 1, 1),
-    "ones":      Function(rules.filled(build.ones, 1), 0, 9, _ARRAY, sizes=True),
-    "zeros":     Function(rules.filled(build.zeros, 1), 0, 9, _ARRAY, sizes=True),
-    "eye":       Function(rules.eye, 0, 2, _ARRAY, sizes=True),
-    "identity":  Function(rules.eye, 0, 1, _ARRAY, sizes=True),
+    "ones":      Function(rules.filled(build.ones, 1), 0, 9, _ARRAY, sizes=0),
+    "zeros":     Function(rules.filled(build.zeros, 1), 0, 9, _ARRAY, sizes=0),
+    "eye":       Function(rules.eye, 0, 2, _ARRAY, sizes=0),
+    "identity":  Function(rules.eye, 0, 1, _ARRAY, sizes=0),
     "vector":    Function(rules.repeated(1), 1, 1),
     "matrix":    Function(rules.repeated(2), 1, 1),
 }
@@ -112,8 +150,12 @@ def find(context: Context, call: Call) -> Function:
 
 def _of_op(op: Op) -> Function:
     count = len(op.parameters)
-    if op.signature in ("(n)->()", "(n)->(n)"):
-        return Function(rules.by_signature(op), 1, 1, ("axis",))
+    if op.extents:
+        return Function(assembly.constants(op), len(op.places), len(op.places), sizes=0)
+    if op.signature == "(n)->()":
+        return Function(rules.by_signature(op), 1, 2, _SUMS)
+    if op.signature == "(n)->(n)":
+        return Function(rules.by_signature(op), 1, 1, _AXIS)
     return Function(rules.by_signature(op), count, count)
 
 

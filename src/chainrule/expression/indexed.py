@@ -27,11 +27,12 @@ Builder = Callable[..., Expr]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Label:
-    """The index of a Σ: its name, how far it runs, and where it is bound."""
+    """The index of a Σ: its name, how many values it takes, where it is bound, and its first value."""
 
     name: str
     extent: SizeVariable
     span: Span
+    first: int = 1
 
 
 @dataclass(frozen=True, eq=False, slots=True)

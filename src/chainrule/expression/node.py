@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakValueDictionary
 
 from chainrule.errors import DomainError, ShapeError
+from chainrule.expression.budget import spend
 from chainrule.expression.operators import Operators
 from chainrule.expression.shape import Scalar, Shape, Size, show_shape
 
@@ -94,6 +95,7 @@ def _intern(key: tuple[object, ...], make: Callable[[], Expr]) -> Expr:
     with _lock:
         node = _pool.get(key)
         if node is None:
+            spend()
             node = make()
             _pool[key] = node
         return node

@@ -55,7 +55,7 @@ class Signature:
 def read_signature(text: str) -> Signature:
     """Read `"(n),(n)->()"`."""
     left, right = text.split("->")
-    groups = [group.strip("()") for group in left.replace("),(", ")|(").split("|")]
+    groups = [group.strip("()") for group in left.replace("),(", ")|(").split("|") if group]
     axes = [tuple(axis for axis in group.split(",") if axis) for group in groups]
     return Signature(tuple(axes), tuple(axis for axis in right.strip("()").split(",") if axis))
 
@@ -73,6 +73,9 @@ class Op:
     language; None marks an axiom. `domain(*values)` gives numbers that must be positive for the value to exist, and
     `kinks(*values)` numbers whose zeros are the points where the derivative is a convention. `fold` may return a
     simpler equal expression at construction, or None.
+
+    An axis of the output that no argument has, as in `"()->(k,n)"`, makes an array of constants: its arguments are
+    whole numbers, and its sizes are said when it is made with `of_shape`; `code` may use the axes' names, and `dtype`.
     """
 
     spelling: str
@@ -90,6 +93,7 @@ class Op:
     rational: bool = False  # exact on rationals
     convention: str = ""  # the sentence that states what is assumed at the kinks
     is_gate: bool = False  # takes the values 0 and 1 only, and its slope is zero
+    is_held: bool = False  # the derivative leaves it out by decree, though its value moves
     name: str = field(init=False)
     parameters: tuple[str, ...] = field(init=False)
     core: Signature = field(init=False)
@@ -97,12 +101,16 @@ class Op:
     def __post_init__(self) -> None:
         name, _, rest = self.spelling.partition("(")
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "parameters", tuple(p.strip() for p in rest.rstrip(")").split(",")))
+        object.__setattr__(self, "parameters", tuple(p.strip() for p in rest.rstrip(")").split(",") if p.strip(" )")))
         object.__setattr__(self, "core", read_signature(self.signature))
 
     def __call__(self, *arguments: Any) -> Expr:
         """Apply the operation; leading axes broadcast as in NumPy."""
-        return caller(self, arguments)
+        return caller(self, arguments, None)
+
+    def of_shape(self, shape: tuple[int | str, ...], *arguments: Any) -> Expr:
+        """Return the array of constants of that shape."""
+        return caller(self, arguments, shape)
 
     def __repr__(self) -> str:
         return self.spelling
@@ -115,6 +123,16 @@ class Op:
         """True if the operation works entry by entry."""
         return self.core.is_elementwise
 
+    @property
+    def extents(self) -> tuple[str, ...]:
+        """The axes of the output that no argument has: empty but for arrays of constants."""
+        return tuple(axis for axis in self.core.output if not any(axis in group for group in self.core.inputs))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What an application is written with: its arguments, then its sizes if it is an array of constants."""
+        return (*self.parameters, *self.extents)
+
     def local_jacobians(self, arguments: Sequence[Expr], y: Expr) -> tuple[Expr | None, ...]:
         """Return the local Jacobian by each argument, None where it is zero."""
         result = self.derivative(*arguments, y)
@@ -123,10 +141,10 @@ class Op:
 
 @cache
 def numpy_code(op: Op) -> Callable[..., Any]:
-    """Return the NumPy code of an operation as a function of its arguments."""
-    names = {p: f"a{k}" for k, p in enumerate(op.parameters)}
+    """Return the NumPy code of an operation as a function of its arguments, and of its sizes if it is constant."""
+    names = {p: f"a{k}" for k, p in enumerate(op.places)}
     line = Template(op.code.numpy).substitute(names, xp="xp")
-    scope: dict[str, Any] = {"xp": numpy}
+    scope: dict[str, Any] = {"xp": numpy, "dtype": numpy.float64}
     if op.code.helper is not None:
         scope[op.code.helper.__name__] = op.code.helper
     # the template is a line of our own catalogue and holds only the identifiers made above
@@ -158,8 +176,9 @@ def operation(name: str) -> Op:
     return CATALOGUE[name]
 
 
-def _not_ready(op: Op, arguments: Sequence[Any]) -> Expr:
+def _not_ready(op: Op, arguments: Sequence[Any], shape: tuple[int | str, ...] | None) -> Expr:
     raise RuntimeError("build.py is not imported")
 
 
-caller: Callable[[Op, Sequence[Any]], Expr] = _not_ready  # set by build.py: op.py must not know how things are built
+# set by build.py: op.py must not know how things are built
+caller: Callable[[Op, Sequence[Any], tuple[int | str, ...] | None], Expr] = _not_ready

@@ -76,6 +76,9 @@ class Operators:
     def __le__(self, other: Any) -> Expr:
         return cast("Expr", self.arithmetic.greater_equal(other, self))
 
+    def __getitem__(self, index: Any) -> Expr:
+        return cast("Expr", self.arithmetic.NUMPY["part"](self, index))
+
     def __bool__(self) -> bool:
         raise DomainError(
             "an expression is neither true nor false until its symbols have values",

@@ -66,6 +66,10 @@ def _fold_constant(base: Expr, exponent: Scalar) -> Expr | None:
         return power_of(inner, k * exponent)
     if isinstance(base, Add) and base.args:
         return _without_content(base, exponent)
+    if isinstance(base, Einsum) and base.summed and (lost := sorted(product.expanded_axes(base))):
+        kept = tuple(axis for axis in range(base.ndim) if axis not in lost)
+        inner, ones = power_of(total.drop_axes(base, lost), exponent), Ones(tuple(base.shape[k] for k in lost))
+        return product.einsum([inner, ones], [kept, tuple(lost)], tuple(range(base.ndim)))
     if isinstance(base, Einsum) and (whole or _only_expanded(base)) and not base.summed:
         factors = [power_of(arg, exponent) for arg in base.args]
         return product.einsum(factors, list(base.subscripts), base.output)

@@ -13,6 +13,7 @@ from itertools import count
 import chainrule.expression.power as power
 import chainrule.expression.total as total
 from chainrule.errors import ShapeError
+from chainrule.expression.extent import is_derived, plus, terms_of, times
 from chainrule.expression.node import (
     ONE,
     Add,
@@ -58,7 +59,7 @@ def einsum(args: Sequence[Expr], subscripts: Sequence[Subscripts], output: Subsc
     if product.equal:
         _tie(product)
         _settle(product, _merge_powers(product), fresh)
-    _cover(product)
+    _cover(product, fresh)
     _settle(product, _merge_powers(product), fresh)
     _expand(product)
     return total.scale(product.coefficient, _assemble(product))
@@ -166,14 +167,40 @@ def _covered(product: _Product) -> set[int]:
     return {i for _, sub in product.factors for i in sub} | {i for pair in product.equal for i in pair}
 
 
-def _cover(product: _Product) -> None:
+def _cover(product: _Product, fresh: count[int]) -> None:
     """A summed index that no factor has is a sum of ones: its size."""
     for i in product.sizes.keys() - _covered(product) - set(product.output):
         size = product.sizes[i]
         if isinstance(size, int):
             product.coefficient *= size
+        elif is_derived(size):
+            _settle(product, [(size_number(size), ())], fresh)
         else:
             product.factors.append((Dimension(size), ()))
+
+
+def size_number(size: Size) -> Expr:
+    """Return a size as a number: the N of 1/N, and n − 1 for the size `n-1`."""
+    if isinstance(size, str) and not is_derived(size):
+        return Dimension(size)
+    terms = [(c, [ONE, *(Dimension(name) for name in names)]) for names, c in terms_of(size)]
+    return total.add_terms([(c, einsum(factors, [()] * len(factors), ())) for c, factors in terms], ())
+
+
+def number_size(e: Expr) -> Size:
+    """Return the size that a number made of sizes is: the inverse of `size_number`."""
+    if isinstance(e, Number):
+        return int(e.value)
+    if isinstance(e, Dimension):
+        return e.size
+    if isinstance(e, Add):
+        return plus(*(times(int(c), number_size(t)) for c, t in zip(e.coefficients, e.args, strict=True)))
+    return times(*(number_size(arg) for arg in e.args)) if isinstance(e, Einsum) else _power_size(e)
+
+
+def _power_size(e: Expr) -> Size:
+    base, k = power.exponent_of(e)
+    return times(*[number_size(base)] * int(k))
 
 
 def _expand(product: _Product) -> None:

@@ -1,13 +1,18 @@
-"""Sizes and shapes: a size is a name (`"N"`) or a natural number, a shape a tuple of sizes, positional as in NumPy."""
+"""Shapes: a size is a name (`"N"`), a number, or made of them (`"N-1"`); a shape is a tuple of sizes, as in NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-Size = int | str
+from chainrule.expression.extent import Size, extent_of, spelled, terms_of
+
+__all__ = ["Scalar", "Shape", "Size", "as_shape", "as_size", "concrete", "exact", "show_shape"]
+
 Shape = tuple[Size, ...]
 Scalar = int | Fraction | float
+
+MEANT_DIGITS = 15  # a float has 15 to 17 digits; a decimal that someone wrote has fewer
 
 
 def as_shape(value: object) -> Shape:
@@ -26,11 +31,12 @@ def as_shape(value: object) -> Shape:
 
 
 def as_size(value: object) -> Size:
-    """Check one size: a positive integer or an identifier."""
+    """Check one size: a natural number, an identifier, or a sum or product of them such as `n-1`."""
     if isinstance(value, str):
-        if not value.isidentifier():
-            raise ValueError(f"a size is named by an identifier such as 'N', not {value!r}")
-        return value
+        try:
+            return value if value.isidentifier() else spelled(terms_of(value))
+        except ValueError:
+            raise ValueError(f"a size is named by an identifier such as 'N', not {value!r}") from None
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise TypeError(f"a size is a name or a natural number, not {value!r}")
@@ -44,8 +50,8 @@ def show_shape(shape: Shape) -> str:
 def exact(value: Scalar) -> Scalar:
     """Return the number in its plainest form: an integer where it is one, else a fraction, else a float.
 
-    A float stands for the decimal that its shortest spelling shows (`0.1` is one tenth), so that
-    arithmetic stays rational; floats of extreme size stay floats.
+    A float stands for the decimal that its shortest spelling shows (`0.1` is one tenth), so that arithmetic stays
+    rational; floats of extreme size, and those with too many digits to have been meant as a decimal, stay floats.
     """
     if isinstance(value, int):
         return int(value)
@@ -54,11 +60,12 @@ def exact(value: Scalar) -> Scalar:
     value = float(value)
     if value != value or value in (float("inf"), float("-inf")):
         return value
-    if value == 0 or 1e-30 < abs(value) < 1e30:
-        return exact(Fraction(repr(value)))
+    spelled = repr(value)
+    if value == 0 or (1e-30 < abs(value) < 1e30 and len(spelled.strip("-0").replace(".", "")) <= MEANT_DIGITS):
+        return exact(Fraction(spelled))
     return value
 
 
 def concrete(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """Return the shape in integers, given the sizes' values."""
-    return tuple(sizes[size] if isinstance(size, str) else size for size in shape)
+    return tuple(extent_of(size, sizes) for size in shape)

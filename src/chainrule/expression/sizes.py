@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, count
 
 from chainrule.errors import Span
+from chainrule.expression.extent import minus, names_of, plus
 from chainrule.expression.shape import Shape, Size
 
 MATRIX_NAMES = ("m", "n", "p", "q", "k", "r", "s", "t")
@@ -16,24 +17,32 @@ DATA = "X"  # the matrix whose rows are the samples and whose columns are the fe
 
 @dataclass(eq=False, slots=True)
 class SizeVariable:
-    """The length of an axis: known (`value`), or equal to another one (`parent`), or free."""
+    """The length of an axis: known (`value`), or another one's plus `shift` (`parent`), or made of others, or free."""
 
     value: Size | None = None
     span: Span | None = None  # where a known size was said
     parent: SizeVariable | None = None
+    shift: int = 0
+    parts: tuple[SizeVariable, ...] = ()
+    combine: Callable[..., Size] | None = None  # of the parts
+
+    @property
+    def anchor(self) -> tuple[SizeVariable, int]:
+        """The variable that this one is equal to, up to a number, and that number."""
+        node, shift = self, 0
+        while node.parent is not None:
+            node, shift = node.parent, shift + node.shift
+        return node, shift
 
     @property
     def root(self) -> SizeVariable:
-        """The variable that stands for all the equal ones."""
-        node = self
-        while node.parent is not None:
-            node = node.parent
-        return node
+        """The variable that stands for all that are equal up to a number."""
+        return self.anchor[0]
 
     @property
     def size(self) -> Size:
         """The size, known once inference has ended."""
-        value = self.root.value
+        value = self.known
         if value is None:
             raise RuntimeError("a size was asked for before it was inferred")
         return value
@@ -41,7 +50,17 @@ class SizeVariable:
     @property
     def known(self) -> Size | None:
         """The size, or None while it is free."""
-        return self.root.value
+        root, shift = self.anchor
+        value = root.value
+        if value is None and root.combine is not None:
+            known = [part.known for part in root.parts]
+            value = None if None in known else root.combine(*known)
+        return None if value is None else plus(value, shift) if shift else value
+
+    @property
+    def is_free(self) -> bool:
+        """True while nothing is known, not even what it is made of."""
+        return self.root.value is None and self.root.combine is None
 
 
 Axes = tuple[SizeVariable, ...]
@@ -49,15 +68,36 @@ Axes = tuple[SizeVariable, ...]
 
 def unify(a: SizeVariable, b: SizeVariable) -> bool:
     """Make two sizes equal; False if they are known to differ."""
-    a, b = a.root, b.root
-    if a is b:
-        return True
-    if a.value is not None and b.value is not None:
-        return a.value == b.value
-    if a.value is None:
-        a, b = b, a
-    b.parent = a
-    return True
+    (x, i), (y, j) = a.anchor, b.anchor
+    if x is y:
+        return i == j
+    if x.is_free:
+        x.parent, x.shift = y, j - i
+    elif y.is_free:
+        y.parent, y.shift = x, i - j
+    elif a.known is not None and b.known is not None:
+        return a.known == b.known
+    elif x.combine is not None and x.combine is y.combine and i == j:
+        return all(unify(p, q) for p, q in zip(x.parts, y.parts, strict=True))
+    return True  # what is not known yet shows when the parts are built
+
+
+def shifted(a: SizeVariable, by: int) -> SizeVariable:
+    """Return the size a + by."""
+    return SizeVariable(parent=a, shift=by) if by else a
+
+
+def combined(combine: Callable[..., Size], *parts: SizeVariable) -> SizeVariable:
+    """Return a size made of others, such as m·n."""
+    return SizeVariable(parts=parts, combine=combine)
+
+
+def difference(a: SizeVariable, b: SizeVariable) -> SizeVariable:
+    """Return the size a − b."""
+    (x, i), (y, j) = a.anchor, b.anchor
+    if x is y:
+        return SizeVariable(i - j)
+    return shifted(a, -b.known) if isinstance(b.known, int) else combined(minus, a, b)
 
 
 def shape_of(axes: Iterable[SizeVariable]) -> Shape:
@@ -85,6 +125,8 @@ class Sizes:
 
     def of(self, value: Size, span: Span | None = None) -> SizeVariable:
         """Return the size of that name or number."""
+        for name in names_of(value):
+            self.named.setdefault(name, SizeVariable(name, span))
         return self.named.setdefault(value, SizeVariable(value, span))
 
 
@@ -96,7 +138,7 @@ def tie(name: str, symbols: Mapping[str, Axes], summed: Axes, sizes: Sizes) -> b
     largest_first = sorted((axes for axes in symbols.values() if axes), key=len, reverse=True)
     data = symbols.get(DATA, ())
     candidates = (*data[: len(data) - 1], *summed, *(axes[0] for axes in largest_first))
-    free = next((axis for axis in candidates if axis.known is None), None)
+    free = next((axis for axis in candidates if axis.is_free), None)
     return free is not None and unify(free, sizes.of(name))
 
 
@@ -105,11 +147,11 @@ def name_sizes(symbols: Mapping[str, Axes], sizes: Sizes) -> None:
     taken = {str(value) for value in sizes.named} | set(symbols)
 
     def give(axis: SizeVariable, wishes: Iterable[str]) -> None:
-        if axis.known is None:
+        if axis.is_free:
             spare = (f"n{k}" for k in count(1))
             name = next(wish for wish in chain(wishes, spare) if wish not in taken)
             taken.add(name)
-            unify(axis, sizes.of(name))
+            unify(axis.root, sizes.of(name))
 
     matrices = sorted((item for item in symbols.items() if len(item[1]) > 1), key=lambda item: item[0] != DATA)
     for name, axes in matrices:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from chainrule.errors import Span
 from chainrule.syntax.tree import Binary, Bound, Call, Cases, Index, Name, Num, Sequence, Slice, Tree, Unary
 
-SIZED = frozenset({"eye", "ones", "zeros", "identity"})  # functions whose arguments are sizes
+# functions whose arguments are sizes, from this one on
+SIZED = {"eye": 0, "ones": 0, "zeros": 0, "identity": 0, "selector": 0, "one_hot": 0, "tri": 0, "pair": 0, "reshape": 1}
 POWERS = frozenset({"**", "matpow"})
 CONSTANTS = frozenset({"pi", "True", "False", "None", "eye"})
 
@@ -72,7 +73,7 @@ def children(tree: Tree | Slice) -> Iterator[Tree | Slice]:
     elif isinstance(tree, Call):
         yield from tree.arguments
     elif isinstance(tree, Index):
-        yield from (tree.base, *tree.indices)
+        yield tree.base
     elif isinstance(tree, Bound):
         yield tree.body
     elif isinstance(tree, Cases):
@@ -90,14 +91,36 @@ def survey(root: Tree) -> Survey:
         if isinstance(tree, Name):
             _note(result, tree, 0, bound)
         elif isinstance(tree, Index) and isinstance(tree.base, Name):
-            _note(result, tree.base, len(tree.indices), bound)
+            whole = len(tree.indices) == 1 and isinstance(tree.indices[0], Slice)  # x[1:] has the axes of x
+            _note(result, tree.base, 0 if whole else len(tree.indices), bound)
+            _note_places(result, tree, bound)
         elif isinstance(tree, Call) and tree.function in SIZED:
-            listed = [p for part in tree.arguments for p in (part.items if isinstance(part, Sequence) else (part,))]
-            result.sizes.update({p.name: p.span for p in listed if isinstance(p, Name)})
+            first = SIZED[tree.function]
+            stack.extend((part, bound) for part in tree.arguments[:first])
+            for argument in tree.arguments[first:]:
+                result.sizes.update({name.name: name.span for name in sized_names(argument)})
         else:
             bound |= _places(result, tree)
             stack.extend((part, bound) for part in reversed(list(children(tree))))
     return result
+
+
+def sized_names(tree: Tree | Slice | None) -> Iterator[Name]:
+    """Yield the names in what says a size: `n`, `(m, n)`, `n - 1`."""
+    if isinstance(tree, Name):
+        yield tree
+    elif isinstance(tree, Slice):
+        yield from (*sized_names(tree.start), *sized_names(tree.stop))
+    elif isinstance(tree, Sequence | Binary | Unary):
+        yield from (name for part in children(tree) for name in sized_names(part))
+
+
+def _note_places(result: Survey, tree: Index, bound: frozenset[str]) -> None:
+    """The ends of a slice and places such as `n - 1` are sizes."""
+    for index in tree.indices:
+        for name in () if isinstance(index, Name) else sized_names(index):
+            if name.name not in bound:
+                result.sizes.setdefault(name.name, name.span)
 
 
 def _places(result: Survey, tree: Tree | Slice) -> frozenset[str]:
@@ -106,8 +129,8 @@ def _places(result: Survey, tree: Tree | Slice) -> frozenset[str]:
         result.exponents |= {tree.right.name} if isinstance(tree.right, Name) else set()
     if not isinstance(tree, Bound):
         return frozenset()
-    if isinstance(tree.upper, Name):
-        result.sizes.setdefault(tree.upper.name, tree.upper.span)
+    for name in sized_names(tree.upper):
+        result.sizes.setdefault(name.name, name.span)
     return frozenset(index.name for index in tree.indices)
 
 

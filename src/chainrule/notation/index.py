@@ -19,6 +19,7 @@ from chainrule.expression.node import (
 )
 from chainrule.expression.power import constant_value, exponent_of
 from chainrule.expression.power import power as power_op
+from chainrule.expression.product import number_size
 from chainrule.expression.shape import Scalar
 from chainrule.expression.total import linear_terms, scale
 from chainrule.notation.contraction import NoMatrixForm
@@ -39,6 +40,7 @@ from chainrule.notation.layout import (
     Sub,
     Sum,
     kind_of_rank,
+    size_layouts,
 )
 from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
 
@@ -53,12 +55,12 @@ def free_letters(used: Iterable[str]) -> Iterator[str]:
     yield from (f"i{n}" for n in range(1, 1000))
 
 
-def entry_notation(e: Expr, names: Mapping[str, Layout], whole: Whole) -> Layout:
-    """Return the entry of `e` at one index per axis, lettered as `axis_letters` says.
+def entry_notation(e: Expr, names: Mapping[str, Layout], whole: Whole, at: Iterable[str] = ()) -> Layout:
+    """Return the entry of `e` at one index per axis, lettered `at`, or as `axis_letters` says.
 
     `whole` writes in matrix notation what a function reads whole; it may raise NoMatrixForm.
     """
-    return _Entries(names, set(e.symbols), whole).write(e, tuple(axis_letters(e)))
+    return _Entries(names, set(e.symbols), whole).write(e, tuple(at) or tuple(axis_letters(e)))
 
 
 def axis_letters(e: Expr) -> list[str]:
@@ -165,6 +167,8 @@ class _Entries:
             return Sub(self.whole(e), at) if at else self.whole(e)
         except NoMatrixForm:
             pass
+        if e.op.extents:
+            return Sub(Applied(e.op, size_layouts(e.op, (*map(number_size, e.args), *e.shape)), "array"), at)
         lead = e.ndim - len(e.op.core.output)
         arguments = []
         for a, core in zip(e.args, e.op.core.inputs, strict=True):

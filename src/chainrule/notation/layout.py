@@ -27,12 +27,14 @@ def kind_of_rank(rank: int) -> Kind:
 class Name:
     """A symbol; its kind says how it is dressed (bold lower case, bold capital, italic).
 
-    `leads` is true for a mask, which is written before the factors it selects from.
+    `leads` is true for a mask, which is written before the factors it selects from. What is symmetric is never written
+    as a transpose.
     """
 
     name: str
     kind: Kind = "scalar"
     leads: bool = False
+    symmetric: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +309,11 @@ Layout = (
 ONE_LAYOUT = Numeral(1)
 
 
+def size_layouts(op: Op, shape: Shape) -> tuple[Layout, ...]:
+    """Return whole numbers and sizes as they are written; nothing if the operation is no array of constants."""
+    return tuple(Extent(size) if isinstance(size, str) else Numeral(size) for size in shape) if op.extents else ()
+
+
 def product(*parts: Layout) -> Layout:
     """Return the factors side by side, flat, without ones. A scalar such as xᵀAx stays together."""
     flat = [p for part in parts if part != ONE_LAYOUT for p in factors_of(part)]
@@ -345,7 +352,13 @@ def transpose(e: Layout) -> Layout:
 def _is_symmetric(e: Layout) -> bool:
     if isinstance(e, Function):
         return e.word == "diag" and e.kind == "matrix"
-    return isinstance(e, Constant) and e.which == "identity"
+    if isinstance(e, Applied):
+        return e.kind == "matrix" and all(len(core) == 2 for core in e.op.core.inputs) and _all_symmetric(e.arguments)
+    return (isinstance(e, Constant) and e.which == "identity") or (isinstance(e, Name) and e.symmetric)
+
+
+def _all_symmetric(parts: tuple[Layout, ...]) -> bool:
+    return all(_is_symmetric(part) for part in parts)
 
 
 def transposed_terms(e: Layout) -> Layout:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction as Rational
 
 import chainrule.notation.index as index
@@ -21,9 +21,9 @@ from chainrule.expression.node import (
 )
 from chainrule.expression.power import constant_value, exponent_of
 from chainrule.expression.power import power as power_op
-from chainrule.expression.product import Factor, einsum, factors_of
+from chainrule.expression.product import Factor, einsum, expanded_axes, factors_of, number_size
 from chainrule.expression.shape import Scalar
-from chainrule.expression.total import add_terms, linear_terms, scale
+from chainrule.expression.total import add_terms, content, linear_terms, scale
 from chainrule.notation.abridge import abridged
 from chainrule.notation.contraction import Network, NoMatrixForm
 from chainrule.notation.layout import (
@@ -48,8 +48,10 @@ from chainrule.notation.layout import (
     kind_of_rank,
     oriented,
     product,
+    size_layouts,
 )
 from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
+from chainrule.rewrite.facts import is_symmetric
 
 Names = Mapping[str, Layout]  # symbols that stand for a piece of notation
 
@@ -69,6 +71,12 @@ def notate_with(e: Expr, names: Names, orientation: Orientation = "plain") -> La
         return oriented(Writer(names).write(e), orientation)
     except NoMatrixForm:
         return index.entry_notation(e, names, Writer(names).write)
+
+
+def notate_entry(e: Expr, at: Iterable[str]) -> Layout:
+    """Return the notation of one entry of an array of three or more axes, at the indices `at`."""
+    e = abridged(e)
+    return index.entry_notation(e, {}, Writer({}).write, at)
 
 
 def literal_notation(e: Expr) -> Layout:
@@ -115,8 +123,15 @@ class Writer:
             if len(e.args) == 1:
                 return self.signed(coefficient * e.coefficients[0], e.args[0])
             if magnitude(coefficient) == 1:
-                return 1, self.sum(scale(coefficient, e))
+                return self.shared_number(scale(coefficient, e))
         return self.product(coefficient, factors_of(e), tuple(range(e.ndim)) if not isinstance(e, Einsum) else e.output)
+
+    def shared_number(self, e: Expr) -> SignedLayout:
+        """Return a sum, a fraction that all terms share in front: (1/2) (K⁻¹ − ααᵀ), but 2x + 2."""
+        c = content(e) if isinstance(e, Add) else 1
+        if isinstance(c, Rational) and magnitude(c) != 1 and not self.literal:
+            return 1, product(scaled(magnitude(c), [], [], None), self.sum(scale(1 / magnitude(c), e)))
+        return 1, self.sum(e)
 
     def sum(self, e: Expr) -> Layout:
         """Return a sum of several terms in textbook order. Among other terms, c·1⃗ is written c."""
@@ -192,7 +207,7 @@ class Writer:
         name, bracket, indices = e.name.partition("[")
         if bracket:
             return Sub(Name(name, kind, "mask" in e.facts), tuple(indices.rstrip("]").split(",")), kind)
-        return Name(name, kind, "mask" in e.facts)
+        return Name(name, kind, "mask" in e.facts, not self.literal and is_symmetric(e))
 
     def refuse(self) -> None:
         """An array of three axes has no matrix notation."""
@@ -211,7 +226,8 @@ class Writer:
         kind = kind_of_rank(e.ndim)
         if kind == "array":
             self.refuse()
-        return Applied(e.op, tuple(self.argument(a) for a in e.args), kind)
+        sizes = size_layouts(e.op, (*map(number_size, e.args), *e.shape)) if e.op.extents else ()
+        return Applied(e.op, sizes or tuple(self.argument(a) for a in e.args), kind)
 
     def argument(self, a: Expr) -> Layout:
         """Return an argument; one that is the same number everywhere is that number."""
@@ -255,6 +271,19 @@ class LiteralWriter(Writer):
 
     def refuse(self) -> None:
         """An array has a name, whatever its rank."""
+
+    def sum(self, e: Expr) -> Layout:
+        """Return a sum whose first two terms are not expanded along one axis: read, they would become one product."""
+        axes = [expanded_axes(t) for _, t in linear_terms(e)]
+        signed = [self.signed(c, t) for c, t in self.terms(e)]
+        whole = ordered_terms(signed)
+        expanded = dict(zip(signed, axes, strict=True))
+        terms = list(zip(whole.signs, whole.parts, strict=True))
+        if e.ndim > 1 and expanded[terms[0]] & expanded[terms[1]]:
+            first = min(terms, key=lambda term: len(expanded[term]))
+            second = next((term for term in terms if term != first and not expanded[term] & expanded[first]), first)
+            terms = list(dict.fromkeys([first, second, *terms]))
+        return Sum(tuple(sign for sign, _ in terms), tuple(e for _, e in terms))
 
     def product(self, coefficient: Scalar, factors: list[Factor], output: tuple[int, ...]) -> SignedLayout:
         """Return the product in matrix notation, or as an `einsum`."""

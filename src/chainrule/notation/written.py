@@ -25,7 +25,7 @@ from chainrule.notation.layout import (
     oriented,
     transpose,
 )
-from chainrule.notation.matrix import notate
+from chainrule.notation.matrix import notate, notate_entry
 from chainrule.notation.order import magnitude
 from chainrule.notation.samples import notate_samples, sample_of
 
@@ -42,12 +42,18 @@ def notate_equation(eq: st.Equation, layout: st.Layout) -> Layout:
     partials = [p for side in (eq.left, *eq.right) for p in _partials(side)]
     direct = {(p.of, p.wrt) for p in partials if p.direct}
     total = {(p.of, p.wrt) for p in partials if not p.direct}
-    side = _Side(layout, frozenset(direct & total))
+    side = _Side(layout, frozenset(direct & total), _indices(eq.left))
     first: Sign = "←" if eq.arrow else "≔" if eq.by_definition else "="
     left, *right = (side.write(w, eq.outputs) for w in (eq.left, *eq.right))
     right = [e for k, e in enumerate(right) if k == 0 or e != right[k - 1]]
     equals: list[Sign] = ["="] * (len(right) - 1)
     return Chain((left, *right), (first, *equals), eq.condition)
+
+
+def _indices(left: st.Written) -> tuple[str, ...]:
+    """Return the letters that all sides share: those of an array on the left, S with three indices or more."""
+    name = left.name if isinstance(left, st.Called) else left
+    return tuple(axis_letters(name)) if isinstance(name, Symbol) and name.ndim > 2 else ()
 
 
 def orientation(outputs: int | None, ndim: int, layout: st.Layout) -> Orientation:
@@ -76,13 +82,16 @@ def _partials(w: st.Written) -> Iterator[st.Partial]:
 class _Side:
     """Writes sides in one layout; `doubled` are the pairs of which both kinds of derivative occur."""
 
-    def __init__(self, layout: st.Layout, doubled: frozenset[Pair]) -> None:
+    def __init__(self, layout: st.Layout, doubled: frozenset[Pair], at: tuple[str, ...] = ()) -> None:
         self.layout = layout
         self.doubled = doubled
+        self.at = at  # the indices of an entry, if the equation is between entries
 
     def write(self, w: st.Written, outputs: int | None) -> Layout:
         if isinstance(w, st.Partial):
             return self.partial(w)
+        if isinstance(w, st.Called):
+            return notate(w.name)
         if isinstance(w, st.WrittenProduct):
             return self.product(w, outputs)
         if isinstance(w, st.WrittenSum):
@@ -92,7 +101,7 @@ class _Side:
             return transpose(part) if self.layout == "numerator" else part
         if isinstance(w, st.Indexed):
             return self.indexed(w, outputs)
-        return notate(w, orientation(outputs, w.ndim, self.layout))
+        return notate_entry(w, self.at) if self.at else notate(w, orientation(outputs, w.ndim, self.layout))
 
     def partial(self, p: st.Partial) -> Layout:
         """∂of/∂wrt; row i of it, or its diagonal entry."""

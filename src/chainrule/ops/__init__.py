@@ -2,11 +2,12 @@
 
 from chainrule.expression.op import CATALOGUE
 from chainrule.ops.elementwise import ELEMENTWISE
+from chainrule.ops.extreme import EXTREMES
 from chainrule.ops.linear import LINEAR
 from chainrule.ops.piecewise import PIECEWISE, kink_value
 from chainrule.ops.reduction import REDUCTIONS
 
 __all__ = ["CATALOGUE", "kink_value"]
 
-for family in (ELEMENTWISE, PIECEWISE, REDUCTIONS, LINEAR):
+for family in (ELEMENTWISE, PIECEWISE, REDUCTIONS, EXTREMES, LINEAR):
     CATALOGUE.add(family)

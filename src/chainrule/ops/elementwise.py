@@ -231,6 +231,56 @@ erf = Op(
     fold=known(at=0, value=0),
 )
 
+arcsinh = Op(
+    "arcsinh(z)",
+    "()->()",
+    derivative=lambda z, y: power(1 + z**2, -0.5),
+    because="the slope of the inverse is one over the slope of the function: 1/cosh(y) with sinh(y) = z",
+    rule="inverse hyperbolic sine",
+    notation=Notation(latex=r"\operatorname{arsinh}($z)"),
+    code=Code("$xp.arcsinh($z)", torch="$xp.asinh($z)"),
+    fold=known(at=0, value=0),
+    aliases=("asinh", "arsinh"),
+)
+
+arccosh = Op(
+    "arccosh(z)",
+    "()->()",
+    derivative=lambda z, y: power(z**2 - 1, -0.5),
+    because="the slope of the inverse is one over the slope of the function: 1/sinh(y) with cosh(y) = z",
+    rule="inverse hyperbolic cosine",
+    notation=Notation(latex=r"\operatorname{arcosh}($z)"),
+    code=Code("$xp.arccosh($z)", torch="$xp.acosh($z)"),
+    domain=lambda z: z - 1,
+    aliases=("acosh", "arcosh"),
+)
+
+arctanh = Op(
+    "arctanh(z)",
+    "()->()",
+    derivative=lambda z, y: divide(1, 1 - z**2),
+    because="the slope of the inverse is one over the slope of the function: 1/(1 − tanh²(y)) with tanh(y) = z",
+    rule="inverse hyperbolic tangent",
+    notation=Notation(latex=r"\operatorname{artanh}($z)"),
+    code=Code("$xp.arctanh($z)", torch="$xp.atanh($z)"),
+    fold=known(at=0, value=0),
+    domain=lambda z: 1 - np.abs(z),
+    aliases=("atanh", "artanh"),
+)
+
+cbrt = Op(
+    "cbrt(z)",
+    "()->()",
+    derivative=lambda z, y: divide(1, 3 * y**2),
+    because="the slope of the inverse is one over the slope of the function: 1/(3y²) with y³ = z",
+    rule="cube root",
+    notation=Notation(text="∛($z)", latex=r"\sqrt[3]{$z}"),
+    code=Code("$xp.cbrt($z)", torch="$xp.sign($z) * $xp.abs($z) ** (1 / 3)"),
+    fold=known(at=0, value=0),
+    domain=np.abs,
+)
+
 ELEMENTWISE = (
     exp, log, log1p, expm1, sin, cos, tan, arcsin, arccos, arctan, sinh, cosh, tanh, sigmoid, softplus, erf,
+    arcsinh, arccosh, arctanh, cbrt,
 )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 from chainrule.errors import DomainError
 from chainrule.expression.build import add, multiply, negative, subtract
 from chainrule.expression.node import Add, Apply, Expr, is_zero
-from chainrule.expression.op import Code, Notation, Op
+from chainrule.expression.op import CATALOGUE, Code, Notation, Op
 from chainrule.expression.power import constant, constant_value
 from chainrule.expression.shape import Scalar, exact
 from chainrule.expression.total import content, scale
@@ -256,5 +256,34 @@ where = Op(
     rational=True,
 )
 
+elu = Op(
+    "elu(z, a)",
+    "(),()->()",
+    definition=lambda z, a: where(z > 0, z, a * (CATALOGUE["exp"](z) - 1)),
+    derivative=lambda z, a, y: (
+        add(gate(z), multiply(subtract(1, gate(z)), add(y, a))),
+        CATALOGUE["expm1"](negative(relu(negative(z)))),
+    ),
+    because="elu passes z where z > 0; below, its slope is a·exp(z), which is its value plus a",
+    rule="elu",
+    notation=Notation(text="elu($z, $a)", latex=r"\operatorname{elu}($z, $a)"),
+    code=Code("$xp.where($z > 0, $z, $a * $xp.expm1($xp.minimum($z, 0)))"),
+    kinks=lambda z, a: z,
+    convention="the derivative of elu at z = 0 is taken to be a + (1 − a)·{kink}",
+)
+
+stop_gradient = Op(
+    "stop_gradient(z)",
+    "()->()",
+    derivative=lambda z, y: (None,),
+    because="what stands under stop_gradient is held still: it counts as a constant",
+    rule="constant by decree",
+    notation=Notation(text="stop($z)", latex=r"\operatorname{stop}($z)"),
+    code=Code("$z * 1", torch="$z.detach()"),
+    aliases=("detach", "stop"),
+    rational=True,
+    is_held=True,
+)
+
 OWN = {"relu": relu, "step": step, "abs": absolute, "sign": sign}
-PIECEWISE = (relu, step, absolute, sign, maximum, minimum, where)
+PIECEWISE = (relu, step, absolute, sign, maximum, minimum, where, elu, stop_gradient)

@@ -9,7 +9,7 @@ from chainrule.notation.layout import Layout
 from chainrule.notation.matrix import notate
 from chainrule.notation.written import notate_equation
 from chainrule.render.latex import layout_to_latex
-from chainrule.render.outline import Part, layout_words, mark, outline, quality
+from chainrule.render.outline import Part, layout_words, mark, outline, quality, where
 from chainrule.render.text import layout_to_text, title_of
 from chainrule.rewrite.statement import Derivation, Step
 
@@ -51,7 +51,8 @@ def derivation_html(d: Derivation) -> str:
 
 def _section(part: Part, d: Derivation, start: int) -> str:
     items = "".join(_step(step, d) for _, step in part.steps)
-    return f'<h4>{escape(part.title)}</h4><ol start="{start}">{items}</ol>'
+    meant = "".join(f"<p>where {formula(notate_equation(equation, d.layout))}</p>" for equation in where(d, part))
+    return f'<h4>{escape(part.title)}</h4><ol start="{start}">{items}</ol>{meant}'
 
 
 def _step(step: Step, d: Derivation) -> str:

@@ -1,165 +1,87 @@
-"""An expression as text that reads back to the identical expression: NumPy's spelling, one-dimensional vectors."""
+"""An expression as text that reads back to the identical expression, in each of the three syntaxes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal
 
-import chainrule.notation.layout as n
-from chainrule.expression.node import Expr
-from chainrule.expression.shape import Shape, Size
-from chainrule.notation.layout import Layout
+from chainrule.errors import ChainruleError, DomainError
+from chainrule.expression.elaborate import elaborate
+from chainrule.expression.functions import function_names
+from chainrule.expression.node import Expr, walk
+from chainrule.expression.shape import Size, show_shape
 from chainrule.notation.matrix import literal_notation
-from chainrule.render.latex import layout_to_latex
-from chainrule.render.writer import Writer, flattened
-from chainrule.syntax.precedence import PRECEDENCE
+from chainrule.render.input_latex import LatexInputWriter
+from chainrule.render.input_matlab import MatlabWriter
+from chainrule.render.input_numpy import InputWriter
+from chainrule.render.turning import without_turned_sums
+from chainrule.syntax.parse import read
 
-SUM, PRODUCT, POWER, ATOM = PRECEDENCE["+"].power, PRECEDENCE["*"].power, PRECEDENCE["**"].power, 1000
-LEVELS: dict[type[object], int] = {
-    n.Sum: SUM, n.Product: PRODUCT, n.Hadamard: PRODUCT, n.Quotient: PRODUCT, n.Fraction: PRODUCT, n.Dot: PRODUCT,
-    n.Power: POWER, n.Root: POWER,
-}  # fmt: skip
-WORDS = {"sum": "sum", "tr": "trace", "diag": "diag"}
-ARRAYS = {"ones": "ones", "zeros": "zeros"}
+Spelling = Literal["text", "matlab", "latex"]
 
 
-def source_text(e: Expr, syntax: Literal["text", "latex"] = "text") -> str:
+def source_text(e: Expr, syntax: Spelling = "text") -> str:
     """Write an expression so that `parse(…, syntax=syntax)`, told the shapes of its symbols, gives it back.
 
-    LaTeX can do so for what has matrix notation.
+    NumPy text can say everything; MATLAB text and LaTeX, what has matrix notation.
+    Raises: DomainError for what the syntax cannot say, and for an expression nested very deeply.
 
     >>> from chainrule.expression.build import matrix, vector
     >>> A, x, y = matrix("A", "m", "n"), vector("x", "n"), vector("y", "m")
     >>> print(source_text(A.T @ (A @ x - y)))
     A.T @ (A @ x - y)
+    >>> print(source_text(A.T @ (A @ x - y), "matlab"))
+    A'*(A*x - y)
     """
-    layout = literal_notation(e)
-    shown = {size for symbol in e.symbols.values() for size in symbol.shape}
-    return InputWriter(shown).write(layout) if syntax == "text" else layout_to_latex(layout)
+    return WRITERS[syntax](e)
 
 
-def _is_turned_sum(e: Layout) -> bool:
-    return isinstance(e, n.Transpose) and isinstance(e.base, n.Sum) and e.base.kind == "matrix"
+def _numpy_text(e: Expr) -> str:
+    return InputWriter(_shown(e)).write(without_turned_sums(literal_notation(e)))
 
 
-def _turned_back(arrays: Sequence[Layout]) -> list[Layout]:
-    """Return all transposes of the factors if one is (A − B)ᵀ and no transpose is: (A − B)ᵀC is (Cᵀ(A − B))ᵀ.
+def _matlab_text(e: Expr) -> str:
+    large = next((node for node in walk(e) if node.ndim > 2), None)
+    if large is not None:
+        raise DomainError(
+            "MATLAB text has only scalars, vectors and matrices",
+            expected="at most two axes",
+            found=f"an array of shape {show_shape(large.shape)}",
+            hint='write it in NumPy text, source_text(e, syntax="text")',
+        )
+    layout, shown = without_turned_sums(literal_notation(e)), _shown(e)
+    plain, sized = (MatlabWriter(shown, sized).write(layout) for sized in (False, True))
+    return _shortest(plain, sized, e, "matlab")
 
-    Read back, the transpose of a sum would be the sum of the transposes.
-    """
-    back = [n.transpose(e) for e in arrays]
-    return back if any(map(_is_turned_sum, arrays)) and not any(map(_is_turned_sum, back)) else []
+
+def _latex_text(e: Expr) -> str:
+    layout = without_turned_sums(literal_notation(e))
+    plain, sized = (LatexInputWriter(_shown(e), sized).write(layout) for sized in (False, True))
+    return _shortest(plain, sized, e, "latex")
 
 
-class InputWriter(Writer):
-    """NumPy-style text. Rows and columns are both vectors here, so transposes of vectors vanish."""
+def _shortest(plain: str, sized: str, e: Expr, syntax: Spelling) -> str:
+    """Leave the sizes of constants to the formula around them where it decides them, else say them."""
+    return plain if plain == sized or _means(plain, e, syntax) else sized
 
-    def __init__(self, shown: Collection[Size]) -> None:
-        super().__init__()
-        self.shown = shown
 
-    def level(self, e: Layout) -> int:
-        """The parser's own table says what needs parentheses."""
-        if isinstance(e, n.Transpose):
-            return ATOM if e.base.kind == "matrix" else self.level(e.base)
-        return LEVELS.get(type(e), ATOM)
+def _means(text: str, e: Expr, syntax: Spelling) -> bool:
+    """True if the text reads back; no size that is left open may be guessed right by chance."""
+    shapes = {name: symbol.shape for name, symbol in e.symbols.items()}
+    taken = tuple(dict.fromkeys(size for node in walk(e) for size in node.shape))
+    try:
+        formula = read(text, syntax, functions=function_names())
+        return elaborate(formula, {**shapes, "_taken": taken}).expression is e
+    except ChainruleError:
+        return False
 
-    def row_of(self, parts: list[Layout], sign: str) -> str:
-        """Join operands of one level: the first may bind as loosely, the others must bind tighter."""
-        first, *rest = parts
-        return sign.join([self.at(first, PRODUCT), *(self.at(part, PRODUCT + 1) for part in rest)])
 
-    def _name(self, e: n.Name) -> str:
-        return e.name
+def _shown(e: Expr) -> set[Size]:
+    return {size for symbol in e.symbols.values() for size in symbol.shape}
 
-    def _numeral(self, e: n.Numeral) -> str:
-        return str(e.value)
 
-    def _extent(self, e: n.Extent) -> str:
-        """A size that no symbol shows is known to be one by what it counts."""
-        return e.size if e.size in self.shown else f"sum(ones({e.size}))"
-
-    def _constant(self, e: n.Constant) -> str:
-        return f"eye({e.shape[0]})" if e.which == "identity" else f"{ARRAYS[e.which]}({self.sizes(e.shape)})"
-
-    def sizes(self, shape: Shape) -> str:
-        """Return the sizes as arguments."""
-        return ", ".join(str(size) for size in shape)
-
-    def _product(self, e: n.Product) -> str:
-        parts = flattened(e)
-        scalars = [p for p in parts if p.kind == "scalar"]
-        arrays = [p for p in parts if p.kind != "scalar"]
-        if not arrays:
-            return self.row_of(scalars, " * ")
-        back = _turned_back(arrays)
-        if back:
-            whole = n.Product((*scalars, *reversed(back)))
-            return f"({self.write(whole)}).T" if e.kind == "matrix" else self.write(whole)
-        for k in range(1, len(arrays)):
-            if arrays[k - 1].kind == "column" and arrays[k].kind == "row":
-                left, right = (self.row_of(side, " @ ") for side in (arrays[:k], arrays[k:]))
-                chain = f"outer({left}, {right})"
-                return self.row_of(scalars, " * ") + f" * {chain}" if scalars else chain
-        chain = " @ ".join(self.at(p, PRODUCT + 1) for p in arrays)
-        return f"{self.row_of(scalars, ' * ')} * {chain}" if scalars else self.row_of(arrays, " @ ")
-
-    def _hadamard(self, e: n.Hadamard) -> str:
-        back = _turned_back(e.parts)
-        return f"({self.row_of(back, ' * ')}).T" if back else self.row_of(list(e.parts), " * ")
-
-    def _quotient(self, e: n.Quotient) -> str:
-        return self.row_of([e.numerator, e.denominator], " / ")
-
-    def _dot(self, e: n.Dot) -> str:
-        return self.row_of([e.left, e.right], " @ ")
-
-    def _fraction(self, e: n.Fraction) -> str:
-        return self.row_of([e.numerator, e.denominator], "/")
-
-    def _sum(self, e: n.Sum) -> str:
-        result = ""
-        for sign, part in zip(e.signs, e.parts, strict=True):
-            mark = ("-" if sign < 0 else "") if not result else (" - " if sign < 0 else " + ")
-            result += mark + self.at(part, SUM + 1)
-        return result
-
-    def _power(self, e: n.Power) -> str:
-        if isinstance(e.base, n.Norm):
-            return f"sum({self.at(e.base.base, ATOM)}**2)" + self._half(e.exponent)
-        return f"{self.at(e.base, ATOM)}**{self.at(e.exponent, ATOM)}"
-
-    def _half(self, exponent: Layout) -> str:
-        return "" if exponent == n.Numeral(2) else f"**({self.at(exponent, ATOM)}/2)"
-
-    def _root(self, e: n.Root) -> str:
-        return f"{self.at(e.base, ATOM)}**(1/2)"
-
-    def _norm(self, e: n.Norm) -> str:
-        return f"norm({self.write(e.base)})"
-
-    def _transpose(self, e: n.Transpose) -> str:
-        return f"{self.at(e.base, ATOM)}.T" if e.base.kind == "matrix" else self.write(e.base)
-
-    def _sub(self, e: n.Sub) -> str:
-        return f"{self.at(e.base, ATOM)}[{', '.join(e.indices)}]"
-
-    def _function(self, e: n.Function) -> str:
-        return f"{WORDS[e.word]}({self.write(e.argument)})"
-
-    def _applied(self, e: n.Applied) -> str:
-        return f"{e.op.name}({', '.join(self.write(a) for a in e.arguments)})"
-
-    def _bracket(self, e: n.Bracket) -> str:
-        return f"({self.write(e.condition)})"
-
-    def _relation(self, e: n.Relation) -> str:
-        return f"{self.at(e.left, SUM)} {e.sign} {self.at(e.right, SUM)}"
-
-    def _einstein(self, e: n.Einstein) -> str:
-        return f'einsum("{e.subscripts}", {", ".join(self.write(a) for a in e.arguments)})'
-
-    def _unspoken(self, e: Layout) -> str:
-        raise ValueError(f"{type(e).__name__} is notation for reading, not for input")
-
-    _big_sum = _cases = _differential = _contraction = _chain = _unspoken
+WRITERS: Mapping[Spelling, Callable[[Expr], str]] = {
+    "text": _numpy_text,
+    "matlab": _matlab_text,
+    "latex": _latex_text,
+}

@@ -11,7 +11,7 @@ from chainrule.notation.layout import Kind, Layout
 from chainrule.notation.matrix import notate
 from chainrule.notation.written import notate_equation
 from chainrule.render.names import spelling
-from chainrule.render.outline import outline, quality
+from chainrule.render.outline import outline, quality, where
 from chainrule.render.writer import (
     ATOM,
     ELEMENTWISE,
@@ -68,6 +68,7 @@ def dressed(name: str, kind: Kind) -> str:
     if parts.accent:
         word = rf"\{parts.accent}{{{word}}}"
     below = parts.below if len(parts.below) == 1 or parts.below.isdigit() else rf"\mathrm{{{escaped(parts.below)}}}"
+    word = rf"\mathrm{{{parts.before}}}{word}" if parts.before else word
     return f"{word}_{{{below}}}" if parts.below else word
 
 
@@ -166,8 +167,8 @@ class LatexWriter(Writer):
 
     def _applied(self, e: n.Applied) -> str:
         name = rf"\operatorname{{{escaped(e.op.name)}}}"
-        template = e.op.notation.latex or f"{name}({', '.join('$' + p for p in e.op.parameters)})"
-        return self.filled(template, e.op.parameters, e.arguments)
+        template = e.op.notation.latex or f"{name}({', '.join('$' + p for p in e.op.places)})"
+        return self.filled(template, e.op.places, e.arguments)
 
     def _big_sum(self, e: n.BigSum) -> str:
         body = self.write(e.body) if extends(e.body) else self.at(e.body, PRODUCT)
@@ -235,6 +236,10 @@ def derivation_latex(d: Derivation) -> str:
             condition = rf" \quad \text{{{escaped(chain.condition)}}}" if chain.condition else ""
             rows[-1] += rf"{condition} && \text{{{escaped(step.rule)}}}"
             lines += rows
+        for equation in where(d, part):
+            chain = notate_equation(equation, d.layout)
+            assert isinstance(chain, n.Chain)
+            lines += [r"\text{where } " + row if k == 0 else row for k, row in enumerate(_LATEX.aligned(chain))]
         body = " \\\\\n".join(lines)
         blocks.append(f"\\paragraph{{{escaped(part.title)}}}\n\\begin{{align*}}\n{body}\n\\end{{align*}}")
     closing = "\n".join(rf"\noindent {escaped(line)}\par" for line in (*assumed(d), quality(d)))

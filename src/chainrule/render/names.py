@@ -25,6 +25,7 @@ class Spelling:
     word: str
     accent: str = ""
     below: str = ""
+    before: str = ""  # the d of a cotangent: dσ, dx̂
 
     @property
     def is_greek(self) -> bool:
@@ -43,7 +44,8 @@ def spelling(name: str) -> Spelling:
         return Spelling(name)
     word, digits = match.groups()
     below = ",".join(part for part in (digits, *rest) if part)
-    return Spelling(word, accent, below)
+    is_cotangent = word[0] == "d" and (word[1:] in GREEK or (len(word) == 2 and bool(accent)))
+    return Spelling(word[1:], accent, below, "d") if is_cotangent else Spelling(word, accent, below)
 
 
 def subscript(text: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chainrule.rewrite.statement import Derivation, Step
+from chainrule.derivative.differentiate import substitute
+from chainrule.expression.node import Expr, Symbol
+from chainrule.rewrite.statement import Derivation, Equation, Step, spoken
 
 TITLES = {
     "names": "Names",
@@ -54,8 +56,28 @@ def quality(d: Derivation) -> str:
     return f"verified: {good} of {len(d.steps)} steps"
 
 
+def where(d: Derivation, part: Part) -> list[Equation]:
+    """Return the definitions of the names that a closed form uses, those in between put in: where P = softmax(XW)."""
+    if part.title != TITLES["closed form"]:
+        return []
+    said = {step.equation.left for _, step in part.steps}
+    sides = [step.equation.right[-1] for _, step in part.steps]
+    known = {name for e in sides if isinstance(e, Expr) for name in e.symbols}
+    used = [s for s in d.names if s.name in known and s not in said]
+    return [Equation(s, (_unfolded(d, d.names[s], used),)) for s in used]
+
+
+def _unfolded(d: Derivation, e: Expr, kept: list[Symbol]) -> Expr:
+    for symbol, definition in reversed(list(d.names.items())):
+        if symbol not in kept:
+            e = substitute(e, {symbol: definition})
+    return e
+
+
 def layout_words(d: Derivation) -> str:
-    """Return what the layout means."""
+    """Return what the layout means, or what the results are."""
+    if d.cotangent is not None:
+        return f"contracted with the cotangent {spoken(d.cotangent.name)} of {spoken(d.function_name)}"
     return {
         "numerator": "numerator layout: gradients are rows",
         "denominator": "denominator layout: gradients are columns",

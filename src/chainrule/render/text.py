@@ -12,7 +12,7 @@ from chainrule.notation.layout import Layout
 from chainrule.notation.matrix import notate
 from chainrule.notation.written import notate_equation
 from chainrule.render.names import ACCENTS, GREEK, spelling, subscript, superscript
-from chainrule.render.outline import layout_words, mark, outline, quality
+from chainrule.render.outline import layout_words, mark, outline, quality, where
 from chainrule.render.writer import (
     ATOM,
     ELEMENTWISE,
@@ -81,7 +81,7 @@ class TextWriter(Writer):
         word = GREEK.get(parts.word, parts.word)
         if parts.accent:
             word = word[0] + ACCENTS[parts.accent] + word[1:]
-        return word + (subscript(parts.below) if parts.below else "")
+        return parts.before + word + (subscript(parts.below) if parts.below else "")
 
     def _numeral(self, e: n.Numeral) -> str:
         return str(e.value)
@@ -149,8 +149,8 @@ class TextWriter(Writer):
         return f"{e.word}({self.write(e.argument)})"
 
     def _applied(self, e: n.Applied) -> str:
-        template = e.op.notation.text or f"{e.op.name}({', '.join('$' + p for p in e.op.parameters)})"
-        return self.filled(template, e.op.parameters, e.arguments)
+        template = e.op.notation.text or f"{e.op.name}({', '.join('$' + p for p in e.op.places)})"
+        return self.filled(template, e.op.places, e.arguments)
 
     def _big_sum(self, e: n.BigSum) -> str:
         letters = "".join(letter for letter, _ in e.indices)
@@ -209,9 +209,14 @@ INDENT = 5
 
 
 def title_of(d: Derivation) -> str:
-    """Return what is derived: `∂C/∂w`."""
-    partial = n.Differential(n.Name(d.function_name), n.Name(d.wrt.name))
-    return layout_to_text(partial)
+    """Return what is derived: `∂C/∂w`, one for each variable; `dQ` with a cotangent."""
+    return ", ".join(layout_to_text(_derivative(d, x.name)) for x in d.variables)
+
+
+def _derivative(d: Derivation, name: str) -> Layout:
+    if d.cotangent is not None:
+        return n.Name(f"d{name}")
+    return n.Differential(n.Name(d.function_name), n.Name(name))
 
 
 def derivation_text(d: Derivation) -> str:
@@ -229,6 +234,8 @@ def derivation_text(d: Derivation) -> str:
             because = step.because
             if step.note:
                 lines += wrapped(f"note: {step.note}", INDENT + 2)
+        for k, equation in enumerate(where(d, part)):
+            lines += equation_lines(f"{'' if k else 'where':>{INDENT + 5}} ", notate_equation(equation, d.layout))
     lines += [""] + [line for sentence in d.assumptions for line in wrapped(f"assumed: {sentence}", 0)]
     return "\n".join([*lines, quality(d)])
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from chainrule.expression.node import Add, Apply, Einsum, Expr, Identity, Ones, Subscripts, Symbol
 from chainrule.expression.power import constant, constant_value
 from chainrule.expression.product import einsum, factors_of
-from chainrule.expression.shape import Shape
-from chainrule.expression.total import add_terms
+from chainrule.expression.shape import Scalar, Shape
+from chainrule.expression.total import add_terms, scale
+from chainrule.rewrite.facts import holds
 
 Bindings = dict[Symbol, Expr]
 
@@ -50,7 +52,7 @@ def _bound(hole: Symbol, e: Expr, bindings: Bindings, lead: int) -> Bindings | N
         return None
     known = bindings.get(hole)
     if known is None:
-        return {**bindings, hole: e}
+        return {**bindings, hole: e} if all(holds(fact, e) for fact in hole.facts) else None
     return bindings if known is e else None
 
 
@@ -66,10 +68,17 @@ def _match_apply(pattern: Apply, e: Expr, bindings: Bindings, lead: int) -> Bind
 
 
 def _match_sum(pattern: Add, e: Expr, bindings: Bindings, lead: int) -> Bindings | None:
-    """Terms in any order, the coefficients exactly those of the pattern."""
+    """Terms in any order, the coefficients exactly those of the pattern; −u takes every sum of negative terms."""
+    if len(pattern.args) == 1 and isinstance(e, Add) and len(e.args) > 1:
+        c = pattern.coefficients[0]
+        return match(pattern.args[0], scale(1 / Fraction(c), e), bindings, lead) if _all_below(e, c) else None
     if not isinstance(e, Add) or len(e.args) != len(pattern.args):
         return None
     return _match_terms(list(zip(pattern.coefficients, pattern.args, strict=True)), e, frozenset(), bindings, lead)
+
+
+def _all_below(e: Add, c: Scalar) -> bool:
+    return c == -1 and all(d < 0 for d in e.coefficients)
 
 
 def _match_terms(

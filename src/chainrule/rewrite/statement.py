@@ -15,7 +15,7 @@ from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.shape import Scalar, Shape, Size
 
 Layout = Literal["numerator", "denominator"]
-Narrative = Literal["forward", "backward"]
+Narrative = Literal["auto", "forward", "backward"]
 Detail = Literal["brief", "normal", "full"]
 
 
@@ -88,7 +88,18 @@ class Indexed:
     inside: bool = False
 
 
-Written = Expr | Partial | WrittenProduct | WrittenSum | Transposed | Indexed
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A derivative with a name of its own: dP for ∂ℓ/∂P, where ℓ = ⟨dO, O⟩ is what the cotangent makes of the output.
+
+    It is printed as its name and has the value of the derivative.
+    """
+
+    name: Symbol
+    by: Partial
+
+
+Written = Expr | Partial | Called | WrittenProduct | WrittenSum | Transposed | Indexed
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +152,9 @@ class Derivation:
     """A chain of equal things, from the function to its derivative in closed form.
 
     `result` has the shape of the variable (for a scalar function: the gradient), independent of the layout it is
-    printed in. `names` defines the intermediate variables, each in terms of those before it.
+    printed in; `results` has one for each variable by name, and `wrt` and `result` are the first of them. `names`
+    defines the intermediate variables, each in terms of those before it. With a `cotangent` the results are
+    vector–Jacobian products.
     """
 
     function: Expr
@@ -152,7 +165,22 @@ class Derivation:
     layout: Layout = "numerator"
     function_name: str = "C"
     assumptions: tuple[str, ...] = ()
+    others: Mapping[Symbol, Expr] = field(default_factory=dict)  # the results by further variables
+    cotangent: Symbol | None = None
+    way: Literal["Jacobians", "adjoints"] = (
+        "Jacobians"  # what the steps multiply; adjoints have their variables' shapes
+    )
     views: ClassVar[Mapping[str, Callable[[Derivation], str]]] = {}
+
+    @property
+    def variables(self) -> tuple[Symbol, ...]:
+        """What is differentiated by, in the order asked for."""
+        return (self.wrt, *self.others)
+
+    @property
+    def results(self) -> dict[str, Expr]:
+        """The derivative by each variable, by its name."""
+        return {self.wrt.name: self.result, **{x.name: e for x, e in self.others.items()}}
 
     @property
     def verified(self) -> bool:

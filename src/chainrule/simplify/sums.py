@@ -1,33 +1,74 @@
-"""Factoring: a factor that all terms of a sum share is taken out, if that makes the sum shorter.
+"""Factoring: a factor that several terms of a sum share is taken out, if that makes the sum shorter.
 
-This one rule must compute, so it is a function and not a row: XᵀU + XᵀV = Xᵀ(U + V).
+This one rule must compute, so it is a function and not a row: XᵀU + XᵀV + W = Xᵀ(U + V) + W, a/r³ + b/r = (a/r² + b)/r.
 """
 
 from __future__ import annotations
 
-from chainrule.expression.node import ONE, Add, Expr, Number, Ones, Subscripts
+from collections.abc import Iterable
+
+from chainrule.expression.node import Add, Expr, Identity, Number, Ones, Subscripts
+from chainrule.expression.power import exponent_of, power_of
 from chainrule.expression.product import Factor, einsum, factors_of
 from chainrule.expression.shape import Scalar
 from chainrule.expression.total import add_terms
+from chainrule.simplify.length import length
+from chainrule.simplify.orientation import oriented
+
+MOST_TERMS = 30  # longer sums are left alone: nobody reads them
+TRIED = 3  # candidates worked out, the most promising first
 
 Term = tuple[Scalar, list[Factor]]
+Shared = tuple[Expr, Subscripts, Scalar]
 
 
 def factored(e: Expr) -> Expr:
     """Return the sum with shared factors taken out, as long as it gets shorter; anything else as it is."""
-    if not isinstance(e, Add) or len(e.args) < 2:
-        return e
-    terms = [(c, _with_output(t)) for c, t in zip(e.coefficients, e.args, strict=True)]
-    best: Expr = e
-    for factor, sub in terms[0][1]:
-        if not isinstance(factor, Ones | Number):
-            candidate = _taken_out(e, terms, factor, sub)
-            if candidate is not None and length(candidate) < length(best):
-                best = candidate
-    return best
+    while isinstance(e, Add) and 2 <= len(e.args) <= MOST_TERMS:
+        after = _factored_once(e)
+        if after is e:
+            return e
+        e = after
+    return e
 
 
-def _with_output(t: Expr) -> list[Factor]:
+def _factored_once(e: Add) -> Expr:
+    terms = [(c, with_output(t)) for c, t in zip(e.coefficients, e.args, strict=True)]
+    for shared in _candidates(terms, e.ndim):
+        for which in (0, -1):
+            candidate = _taken_out(e, terms, shared, which)
+            if candidate is not None and _reads_better(candidate, e, shared[0]):
+                return candidate
+            if not _is_ambiguous(terms, shared, e.ndim):
+                break
+    return e
+
+
+def _reads_better(candidate: Expr, e: Expr, factor: Expr) -> bool:
+    """Shorter; or as short, if a matrix is taken out of the whole: A(AᵀA − I)."""
+    saved = length(e) - length(candidate)
+    return saved > 0 or (saved == 0 and factor.ndim == 2 and not isinstance(candidate, Add))
+
+
+def _candidates(terms: list[Term], n: int) -> list[Shared]:
+    """Return the powers that two terms or more share, by what taking them out may save."""
+    found: dict[tuple[Expr, Subscripts, bool], list[Scalar]] = {}
+    for _, factors in terms:
+        here: dict[tuple[Expr, Subscripts, bool], Scalar] = {}
+        for f, sub in factors:
+            if isinstance(f, Ones | Number):
+                continue
+            base, k = exponent_of(f)
+            free = tuple(i if i < n else n + sub.index(i) for i in sub)
+            here.setdefault((base, free, k > 0), k)
+        for key, k in here.items():
+            found.setdefault(key, []).append(k)
+    saved = {key: (len(ks) - 1) * length(key[0]) for key, ks in found.items() if len(ks) > 1}
+    order = sorted(saved, key=lambda key: -saved[key])[:TRIED]
+    return [(base, sub, min(found[base, sub, up], key=lambda k: k if k > 0 else -k)) for base, sub, up in order]
+
+
+def with_output(t: Expr) -> list[Factor]:
     """Return the factors of a term with the output's indices numbered 0, 1, … and summed ones after them."""
     free = getattr(t, "output", tuple(range(t.ndim)))
     names = {i: k for k, i in enumerate(free)}
@@ -39,28 +80,81 @@ def _with_output(t: Expr) -> list[Factor]:
     return result
 
 
-def _taken_out(e: Add, terms: list[Term], factor: Expr, sub: Subscripts) -> Expr | None:
-    """Return factor · Σ (what is left of each term), or None if some term lacks the factor at this place."""
+def _is_ambiguous(terms: list[Term], shared: Shared, n: int) -> bool:
+    """True if a term has the factor twice, summed in different ways: the first and the last are both worth a try."""
+    return any(sum(_holds(f, shared, n) for f in factors) > 1 for _, factors in terms)
+
+
+def _taken_out(e: Add, terms: list[Term], shared: Shared, which: int) -> Expr | None:
+    """Return factor · Σ (what is left of the terms that have it) + the other terms, or None if fewer than two do.
+
+    Of several places in a term it is taken from the first (`which` 0) or the last (−1).
+    """
+    base, sub, k = shared
     n = e.ndim
-    rests: list[tuple[Scalar, list[Factor]]] = []
-    for c, factors in terms:
-        place = next((k for k, (f, s) in enumerate(factors) if f is factor and _fits(s, sub, n)), None)
-        if place is None:
-            return None
-        rests.append((c, _renamed(factors, place, sub, n)))
+    rests: list[Term] = []
+    others: list[tuple[Scalar, Expr]] = []
+    for (c, factors), t in zip(terms, e.args, strict=True):
+        places = [p for p, f in enumerate(factors) if _holds(f, shared, n)]
+        if not places:
+            others.append((c, t))
+        else:
+            place = places[which]
+            rests.append((c, _renamed(_lowered(factors, place, k), place, sub, n)))
+    if len(rests) < 2:
+        return None
+    product = _grouped(e, rests, power_of(base, k), sub)
+    return product if product is None or not others else add_terms([(1, product), *others], e.shape)
+
+
+def _holds(factor: Factor, shared: Shared, n: int) -> bool:
+    """True if a factor is a power of the shared one, as high at least, at the same place."""
+    base, sub, k = shared
+    own, power = exponent_of(factor[0])
+    high_enough = power >= k > 0 or power <= k < 0
+    return own is base and high_enough and _fits(factor[1], sub, n)
+
+
+def _lowered(factors: list[Factor], place: int, k: Scalar) -> list[Factor]:
+    """Return the factors, the one at `place` divided by its base to the k (in front of itself, so that it is kept)."""
+    f, sub = factors[place]
+    base, power = exponent_of(f)
+    left = [] if power == k else [(power_of(base, power - k), sub)]
+    return [*factors, *left]
+
+
+def _grouped(e: Add, rests: list[Term], factor: Expr, sub: Subscripts) -> Expr | None:
+    """Return factor · Σ rests, or None if Σ rests would be no expression that people write."""
+    n = e.ndim
     used = sorted({i for _, factors in rests for f, s in factors if not isinstance(f, Ones) for i in s if i < n})
     shared = {i for _, factors in rests for _, s in factors for i in s}
     inner = tuple(dict.fromkeys(i for i in sub if i >= n and i in shared))
     output = tuple(used) + inner
-    sizes = _sizes(e, factor, sub)
+    if len(output) > max(2, n):
+        return None  # an array of three axes has no matrix notation
+    if _needs_ones([factors for _, factors in rests], set(inner), output):
+        return None
+    sizes = dict(enumerate(e.shape)) | dict(zip(sub, factor.shape, strict=True))
     parts = []
     for c, factors in rests:
-        ones = [(Ones((sizes[i],)), (i,)) for i in output]
-        all_factors = [f for f in factors if not isinstance(f[0], Ones)] + ones
-        parts.append((c, einsum([f for f, _ in all_factors], [s for _, s in all_factors], output)))
+        all_factors = [f for f in factors if not isinstance(f[0], Ones)] + [(Ones((sizes[i],)), (i,)) for i in output]
+        parts.append((c, _product_of(all_factors, output)))
     total = add_terms(parts, parts[0][1].shape)
     ones = [(Ones((s,)), (k,)) for k, s in enumerate(e.shape)]
-    return einsum([factor, total, *(f for f, _ in ones)], [sub, output, *(s for _, s in ones)], tuple(range(n)))
+    return oriented(_product_of([(factor, sub), (factored(total), output), *ones], tuple(range(n))))
+
+
+def _needs_ones(rests: list[list[Factor]], inner: set[int], output: Subscripts) -> bool:
+    """True if 1⃗ would have to stand where nobody writes it: diag(p) − ppᵀ is not diag(p)(I − 1⃗pᵀ), and
+    A x + b sum(x) is not (A + b1⃗ᵀ)x."""
+    covered = [{i for _, s in factors for i in s} & set(output) for factors in rests]
+    diagonal = any(isinstance(f, Identity) for factors in rests for f, _ in factors)
+    return any(inner - c or (diagonal and 0 < len(c) < len(output)) for c in covered)
+
+
+def _product_of(factors: Iterable[Factor], output: Subscripts) -> Expr:
+    pairs = list(factors)
+    return einsum([f for f, _ in pairs], [s for _, s in pairs], output)
 
 
 def _fits(sub: Subscripts, wanted: Subscripts, n: int) -> bool:
@@ -78,15 +172,3 @@ def _renamed(factors: list[Factor], place: int, sub: Subscripts, n: int) -> list
         return names.get(i, i if i < n else i + top)
 
     return [(f, tuple(name(i) for i in s)) for k, (f, s) in enumerate(factors) if k != place]
-
-
-def _sizes(e: Add, factor: Expr, sub: Subscripts) -> dict[int, int | str]:
-    return dict(enumerate(e.shape)) | dict(zip(sub, factor.shape, strict=True))
-
-
-def length(e: Expr) -> int:
-    """Return how long an expression is to read: its symbols, numbers and operations."""
-    if isinstance(e, Ones) or e is ONE:
-        return 0
-    own = len(e.args) + sum(c not in (1, -1) for c in e.coefficients) if isinstance(e, Add) else 1
-    return own + sum(length(arg) for arg in e.args)

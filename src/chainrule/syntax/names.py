@@ -12,7 +12,10 @@ _FUNCTIONS = (
     "abs add arccos arcsin arctan clip cos cosh det diag divide dot elu erf exp expm1 eye gelu huber indicator inner "
     "inv kron leaky_relu log log10 log1p log2 log_softmax logdet logsumexp matmul matrix max maximum mean min "
     "minimum multiply negative norm norm1 ones outer power prod reciprocal relu sigmoid sign silu sin sinh softmax "
-    "softplus sqrt square std step subtract sum tan tanh trace transpose var vector where zeros"
+    "softplus sqrt square std step subtract sum tan tanh trace transpose var vector where zeros "
+    "arccosh arcsinh arctanh batchnorm cbrt cholesky concatenate cross_entropy cumsum einsum exp2 flatten gelu_tanh "
+    "hardmax hstack hypot layernorm log_sigmoid logaddexp norminf one_hot pair pinv ravel reshape rmsnorm selector "
+    "solve stack stop_gradient tri tril triu vec vstack"
 )
 FUNCTIONS: frozenset[str] = frozenset(_FUNCTIONS.split())
 
@@ -20,6 +23,10 @@ TEXT_ALIASES: Mapping[str, str] = {
     "ln": "log", "tr": "trace", "norm2": "norm", "normF": "norm", "absolute": "abs", "fabs": "abs",
     "inverse": "inv", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "average": "mean",
     "identity": "eye", "expit": "sigmoid", "logistic": "sigmoid", "ReLU": "relu", "heaviside": "step", "amax": "max",
+    "normInf": "norminf", "norm_inf": "norminf", "layer_norm": "layernorm", "rms_norm": "rmsnorm",
+    "batch_norm": "batchnorm", "logsigmoid": "log_sigmoid", "leakyrelu": "leaky_relu", "cat": "concatenate",
+    "concat": "concatenate", "chol": "cholesky", "arsinh": "arcsinh", "arcosh": "arccosh",
+    "artanh": "arctanh",
     "amin": "min", "vdot": "dot", "hadamard": "multiply", "swish": "silu", "sgn": "sign",
 }  # fmt: skip
 
@@ -61,7 +68,9 @@ ACCENTS: Mapping[str, str] = {
     r"\hat": "hat", r"\widehat": "hat", r"\bar": "bar", r"\overline": "bar", r"\tilde": "tilde",
     r"\widetilde": "tilde", r"\dot": "dot", r"\ddot": "ddot", r"\check": "check", r"\breve": "breve",
 }  # fmt: skip
-NORMS: Mapping[str, str] = {"": "norm", "2": "norm", "F": "norm", "1": "norm1", "fro": "norm"}
+NORMS: Mapping[str, str] = {
+    "": "norm", "2": "norm", "F": "norm", "1": "norm1", "fro": "norm", r"\infty": "norminf", "∞": "norminf",
+}  # fmt: skip
 TRANSPOSES: frozenset[str] = frozenset({r"\top", r"\intercal", "T", r"\prime", "⊤"})
 SIGN_NAMES: Mapping[str, str] = {
     "+": "plus", "-": "minus", "*": "star", r"\star": "star", r"\ast": "star", r"\prime": "prime",

@@ -35,11 +35,12 @@ class Spellings:
         """Return the pattern of one token: longest operators first, and names that stop before a superscript."""
         signs = sorted({*self.infix, *SEPARATORS, *BRACKETS, *BRACKETS.values()}, key=len, reverse=True)
         return re.compile(
-            rf"(?P<space>\s+)|(?P<number>{self.number})|(?P<script>[{SUPERSCRIPTS}]+)"
+            rf"(?P<space>\s+)|(?P<quoted>{QUOTED})|(?P<number>{self.number})|(?P<script>[{SUPERSCRIPTS}]+)"
             rf"|(?P<name>(?:(?![{SUPERSCRIPTS}])\w)+)|(?P<operator>{'|'.join(map(re.escape, signs))})"
         )
 
 
+QUOTED = r"(?<=einsum\()\"[^\"\n]*\""  # the only string of the language
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ"
 PLAIN_SUPERSCRIPT = str.maketrans(SUPERSCRIPTS, "0123456789-T")
 SEPARATORS = (",", ":", ".", "=")

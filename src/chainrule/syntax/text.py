@@ -79,14 +79,19 @@ class TextParser(Parser):
             raise self.unknown_function(token)
         region = self.bracket()
         arguments, keywords = list(first), list[tuple[str, Tree]]()
+        subscripts: Name | None = None
         for part in self.arguments(*region):
             if self.is_keyword(*part):
                 keywords.append((self.tokens[part[0]].text, self.argument(part[0] + 2, part[1])))
             elif keywords:
                 span = self.tokens[part[0]].span
                 raise self.error("a plain argument may not follow a keyword", span, hint="put keywords last")
+            elif self.tokens[part[0]].kind == "quoted" and part[1] == part[0] + 1:
+                quoted = self.tokens[part[0]]
+                subscripts = Name(quoted.text, quoted.span)
             else:
                 arguments.append(self.argument(*part))
+        keywords += [("subscripts", subscripts)] if subscripts else []
         start = first[0].span if first else token.span
         return Call(function, tuple(arguments), tuple(keywords), start.join(self.bracket_span(region)), token.span)
 

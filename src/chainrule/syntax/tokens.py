@@ -15,7 +15,7 @@ MAX_NESTING = 100  # brackets inside brackets, and operands inside operands
 MAX_NUMBER = 60  # characters of a number
 MAX_NAME = 100  # characters of a name
 
-Kind = Literal["number", "name", "operator", "open", "close", "bar", "script", "command", "word", "end"]
+Kind = Literal["number", "name", "operator", "open", "close", "bar", "script", "command", "word", "quoted", "end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ def plain_token(text: str, group: str, span: Span) -> Token:
         return Token("number", checked_number(text, written, span), span)
     if group == "script":
         return Token("script", written, span)
+    if group == "quoted":
+        return Token("quoted", written.strip('"'), span)
     if written in "([":
         return Token("open", written, span)
     if written in ")]":

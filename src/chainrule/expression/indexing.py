@@ -1,0 +1,123 @@
+"""What stands in an index: `i` of a Σ, `i+1`, a whole number, a slice. Slices and numbers take parts of the array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import chainrule.expression.selection as selection
+from chainrule.errors import DomainError, ShapeError
+from chainrule.expression.application import literal, size_of
+from chainrule.expression.indexed import Context, Label, Value, indexed
+from chainrule.expression.node import Expr
+from chainrule.expression.sizes import SizeVariable, difference, shifted, unify
+from chainrule.syntax.tree import Binary, Index, Name, Slice, Tree
+
+
+def picked(context: Context, labels: Sequence[Label], whole: Value, tree: Index) -> Value:
+    """Return the entries, rows or parts of a value that an index asks for.
+
+    Raises: ShapeError for more indices than axes, DomainError for an index that is not bound by a sum.
+    """
+    if len(tree.indices) > whole.rank:
+        raise ShapeError(
+            "more indices than axes",
+            text=context.text,
+            spans=(tree.span,),
+            expected=f"at most {whole.rank} for {context.said(whole)}",
+            found=str(len(tree.indices)),
+        )
+    value, found = whole, list[Label | None]()
+    for axis in reversed(range(len(tree.indices))):
+        index = tree.indices[axis]
+        if isinstance(index, Slice):
+            value = _sliced(context, value, axis, index, tree.one_based)
+            found.insert(0, None)
+        elif (running := _running(labels, index)) is not None:
+            label, offset = running
+            value = _run(context, value, axis, label, offset)
+            found.insert(0, label)
+        else:
+            value = _entry(context, value, axis, index, tree.one_based)
+    return indexed(context, replace(value, tree=whole.tree), found, tree)
+
+
+# --- an index of a Σ
+def _running(labels: Sequence[Label], index: Tree) -> tuple[Label, int] | None:
+    """Return the label and the number added to it, or None if the index is bound by no sum."""
+    for label in reversed(labels):
+        if isinstance(index, Name) and index.name == label.name:
+            return label, 0
+        if isinstance(index, Binary) and isinstance(index.left, Name) and index.left.name == label.name:
+            number = literal(index.right)
+            if index.operator in "+-" and number is not None and number.denominator == 1:
+                return label, int(number if index.operator == "+" else -number)
+    return None
+
+
+def _run(context: Context, value: Value, axis: int, label: Label, offset: int) -> Value:
+    """Return the entries that the index runs over: i = first … last is entries first − 1 + offset … of the axis."""
+    start = label.first - 1 + offset
+    last = shifted(label.extent, start)  # how many entries of the axis there have to be, at least
+    own = value.axes[axis]
+    if own.is_free:
+        whole = label.extent.root if isinstance(label.extent.root.value, str) else last
+        beyond = difference(whole, last).known
+        unify(own, last if isinstance(beyond, int) and beyond < 0 else whole)
+    if start < 0:
+        raise DomainError("an index reaches before the first entry", text=context.text, spans=(label.span,))
+    spare = difference(own, last).known
+    if start == 0 and not (isinstance(spare, int) and spare > 0):
+        return value
+    return _taken(value, axis, SizeVariable(start), label.extent)
+
+
+# --- parts
+def _taken(value: Value, axis: int, start: SizeVariable, length: SizeVariable) -> Value:
+    place = axis + len(value.labels)
+
+    def make(e: Expr) -> Expr:
+        return selection.take(e, place, start.size, length.size)
+
+    axes = (*value.axes[:axis], length, *value.axes[axis + 1 :])
+    return Value(axes, make, (value,), value.labels, value.side, value.tree)
+
+
+def _entry(context: Context, value: Value, axis: int, index: Tree, one_based: bool) -> Value:
+    if isinstance(index, Name) and index.name not in context.sizes.named:
+        raise DomainError(
+            f"the index {index.name} is not bound by a sum",
+            text=context.text,
+            spans=(index.span,),
+            expected="an index of a surrounding Σ, or a whole number",
+            found=index.name,
+            hint=f"write \\sum_{{{index.name}=1}}^N, or say what the symbol stands for with symbols=",
+        )
+    place = shifted(_end(context, value.axes[axis], index), -1 if one_based else 0)
+    position = axis + len(value.labels)
+
+    def make(e: Expr) -> Expr:
+        return selection.entry(e, position, place.size)
+
+    axes = value.axes[:axis] + value.axes[axis + 1 :]
+    return Value(axes, make, (value,), value.labels, "", value.tree)
+
+
+def _sliced(context: Context, value: Value, axis: int, index: Slice, one_based: bool) -> Value:
+    """a:b without b as in Python; in LaTeX and MATLAB entries count from 1 and b belongs to it."""
+    if index.start is None and index.stop is None:
+        return value
+    whole = value.axes[axis]
+    start = SizeVariable(0) if index.start is None else _end(context, whole, index.start)
+    if one_based and index.start is not None:
+        start = shifted(start, -1)
+    stop = whole if index.stop is None else _end(context, whole, index.stop)
+    return _taken(value, axis, start, difference(stop, start))
+
+
+def _end(context: Context, whole: SizeVariable, tree: Tree) -> SizeVariable:
+    """Return the place that is written; a negative number counts from the end."""
+    number = literal(tree)
+    if number is not None and number < 0 and number.denominator == 1:
+        return shifted(whole, int(number))
+    return size_of(context, tree)

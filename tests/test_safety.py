@@ -1,0 +1,84 @@
+"""Numbers that would overflow, points where a slope is a convention, and expressions that would grow without end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.errors import DomainError
+from chainrule.expression import budget
+
+FAR = np.array([-800.0, -30.0, 0.0, 30.0, 800.0])
+FINITE = (
+    "sigmoid(x)", "log_sigmoid(x)", "softplus(x)", "softmax(x)", "log_softmax(x)", "logsumexp(x)", "tanh(x)",
+    "elu(x)", "silu(x)", "gelu(x)", "gelu_tanh(x)", "logaddexp(x, 0*x)", "leaky_relu(x)", "cross_entropy(x, x)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FINITE)
+def test_values_and_slopes_are_finite_far_out(text: str) -> None:
+    e = cr.parse(text, shapes={"x": "n"})
+    slope = cr.jacobian(e, "x")
+    for got in (e.eval(x=FAR), slope.eval(x=FAR), *cr.compile(e, slope)(x=FAR)):
+        assert np.isfinite(got).all()
+
+
+def test_log_sigmoid_far_out_is_right() -> None:
+    np.testing.assert_allclose(cr.parse("log_sigmoid(x)", shapes={"x": "n"}).eval(x=FAR)[[0, -1]], [-800.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "slope"),
+    [
+        ("max(x)", [1.0, 3.0, 3.0], [0.0, 0.5, 0.5]),
+        ("min(x)", [1.0, 1.0, 3.0], [0.5, 0.5, 0.0]),
+        ("norm1(x)", [0.0, -2.0, 2.0], [0.0, -1.0, 1.0]),
+        ("norminf(x)", [-3.0, 3.0, 1.0], [-0.5, 0.5, 0.0]),
+        ("sum(leaky_relu(x))", [0.0, -1.0, 1.0], [0.0, 0.01, 1.0]),
+    ],
+)
+def test_subgradients_are_as_documented(text: str, values: list[float], slope: list[float]) -> None:
+    e = cr.parse(text, shapes={"x": "n"})
+    np.testing.assert_allclose(cr.grad(e, "x").eval(x=np.array(values)), slope)
+
+
+def test_what_is_held_still_has_no_slope() -> None:
+    e = cr.parse("sum(stop_gradient(x) * x)", shapes={"x": "n"})
+    np.testing.assert_allclose(cr.grad(e, "x").eval(x=FAR), FAR)
+
+
+@pytest.mark.parametrize("text", ["inv(A)", "solve(A, ones(n))", "logdet(A)"])
+def test_singular_matrices_are_a_domain_error(text: str) -> None:
+    e = cr.parse(text, shapes={"A": ("n", "n")})
+    singular = np.array([[1.0, 2.0], [2.0, 4.0]])
+    with pytest.raises(DomainError, match="singular"):
+        cr.jacobian(e, "A").eval(A=singular)
+    with pytest.raises(DomainError, match="singular"):
+        cr.compile(cr.jacobian(e, "A"))(A=singular)
+
+
+def test_a_factor_of_an_indefinite_matrix_is_a_domain_error() -> None:
+    e = cr.parse("cholesky(A)")
+    with pytest.raises(DomainError, match="positive definite"):
+        e.eval(A=-np.eye(2))
+    with pytest.raises(DomainError, match="positive definite"):
+        cr.compile(e)(A=-np.eye(2))
+
+
+def test_swell_ends_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "NODES", 500)
+    f = cr.parse("x", shapes={"x": "n"})
+    for _ in range(8):
+        f = cr.parse("softmax(x)", shapes={"x": "n"}) * f * f + f @ f
+    with pytest.raises(DomainError, match="grows beyond"):
+        cr.hessian(f, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [("sotfmax(x)", "softmax"), ("layer_nrom(x)", "layernorm"), ("cholesy(A)", "cholesky"), ("krn(A, B)", "kron")],
+)
+def test_unknown_functions_name_the_nearest(text: str, near: str) -> None:
+    with pytest.raises(cr.ChainruleError, match=f"did you mean {near}"):
+        cr.parse(text)
