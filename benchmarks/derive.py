@@ -1,4 +1,4 @@
-"""How long parsing, differentiating and a whole verified derivation take: `uv run python benchmarks/derive.py`.
+"""How long parsing, differentiating and a verified derivation take: `uv run --group bench python benchmarks/derive.py`.
 
 Every figure is the median of many repetitions inside this one run, in milliseconds; the import and the cold command
 are medians over fresh processes. Nothing is cached between repetitions: expressions are interned weakly.
@@ -17,8 +17,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import peers
+
 import chainrule as cr
 
+CORPUS = Path(__file__).parents[1] / "tests" / "corpus" / "public.json"
 # fresh processes read compiled bytecode, as any installed package does
 CACHING = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
@@ -67,6 +70,17 @@ def measured(text: str, wrt: str, shapes: dict[str, object], repeat: int) -> dic
     }
 
 
+def corpus_ms() -> dict[str, list[float]]:
+    """Return the time of the gradient, and of the verified derivation, of every problem of the public corpus."""
+    figures: dict[str, list[float]] = {"gradient": [], "derivation": []}
+    for problem in json.loads(CORPUS.read_text()):
+        e = cr.parse(problem["expr"], shapes=problem["shapes"])
+        differentiate = cr.jacobian if problem["order"] == 1 else cr.hessian
+        figures["gradient"].append(median_ms(lambda e=e, f=differentiate, p=problem: f(e, p["wrt"]), 3))
+        figures["derivation"].append(median_ms(lambda e=e, p=problem: cr.derive(e, p["wrt"]), 1))
+    return figures
+
+
 def process_ms(command: list[str], repeat: int = 7) -> float:
     """Return the median wall time of a fresh process in milliseconds; the first run fills the caches."""
     return median_ms(lambda: subprocess.run(command, check=True, capture_output=True, env=CACHING), repeat)
@@ -99,8 +113,15 @@ def main(repeat: int = 40) -> None:
     print()
     for name, value in processes.items():
         print(f"{name:40}{value:10.0f} ms")
+    corpus = corpus_ms()
+    for name, values in corpus.items():
+        ordered = sorted(values)
+        middle, late = statistics.median(ordered), ordered[int(0.95 * len(ordered))]
+        print(f"corpus of {len(values)}, {name:26}{middle:10.2f} ms median, {late:.1f} ms 95th percentile")
+    print()
+    peers.main()
     result = Path(__file__).with_suffix(".json")
-    result.write_text(json.dumps({"milliseconds": table, "processes": processes}, indent=1) + "\n")
+    result.write_text(json.dumps({"milliseconds": table, "processes": processes, "corpus": corpus}, indent=1) + "\n")
     print(f"\nsaved {result.name}")
 
 

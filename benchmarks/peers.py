@@ -1,6 +1,6 @@
 """Symbolic peers on the expressions they can do: SymPy's `diff`, tensorgrad's `grad` with `full_simplify`.
 
-    uv run --with sympy python benchmarks/peers.py
+    uv run --group bench python benchmarks/peers.py
 
 tensorgrad needs PyTorch, so it is measured where both are installed already (pip install torch, then
 pip install --no-deps tensorgrad networkx==3.2.1 opt_einsum pdf2image and sympy). A peer that is not installed is left
@@ -117,7 +117,7 @@ def main() -> None:
     """Measure and print."""
     np.seterr(all="ignore")
     cases = {name: scalar_case(text) for name, text in SCALARS.items()} | tensor_cases()
-    print(f"{'median, ms':28}{'chainrule':>12}   peers (times ours)")
+    print(f"{'gradient, median ms':28}{'chainrule':>12}   peers (times ours)")
     for name, case in cases.items():
         figures = interleaved(case)
         ours = figures.pop("chainrule grad")
