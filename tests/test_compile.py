@@ -371,7 +371,7 @@ def test_traceback_shows_the_line() -> None:
     f = compile_expressions(inv(A))
     try:
         f(A=np.zeros((2, 2)))
-    except np.linalg.LinAlgError:
+    except DomainError:
         assert "v0 = np.linalg.inv(a0)" in traceback.format_exc()
 
 

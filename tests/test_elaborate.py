@@ -24,7 +24,6 @@ PUBLIC = [
     if path.exists()
 ]
 PROBLEMS = json.loads(PUBLIC[0].read_text()) if PUBLIC else []
-SHIFTS = "slices of an axis have no expression yet"
 
 
 def understood(text: str, syntax: str = "auto", shapes=None, symbols=None) -> Elaborated:
@@ -375,8 +374,6 @@ def values_of(problem):
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem["id"])
 def test_corpus_text_has_numpys_value(problem):
-    if "slicing" in problem["features"]:
-        pytest.xfail(SHIFTS)
     e = meaning(problem["expr"], "text", problem["shapes"])
     values = values_of(problem)
     with np.errstate(all="ignore"):
@@ -396,8 +393,6 @@ def test_corpus_matlab_is_the_same_expression(problem):
     "problem", [p for p in PROBLEMS if p["latex"] and p["latex_plain"]], ids=lambda problem: problem["id"]
 )
 def test_corpus_latex_has_the_same_value(problem):
-    if "slicing" in problem["features"]:
-        pytest.xfail(SHIFTS)
     shapes = problem["shapes"]
     text = meaning(problem["expr"], "text", shapes)
     latex = meaning(problem["latex"], "latex", shapes, problem["latex_symbols"])

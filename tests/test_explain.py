@@ -7,6 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.explain.fold import folded
+from chainrule.expression.functions import function_names
 from chainrule.expression.node import Expr
 from chainrule.notation.written import notate_equation
 from chainrule.render.text import layout_to_text
@@ -170,3 +171,33 @@ def test_a_newton_step_of_logistic_regression_is_weighted_least_squares() -> Non
     weighted = np.linalg.solve(X.T @ S @ X, X.T @ S @ (X @ w + np.linalg.solve(S, y - s)))
     np.testing.assert_allclose(w - np.linalg.solve(H.eval(**at), g.eval(**at)), weighted)
     assert str(H) == "Xᵀ diag(σ(Xw) ⊙ (1 − σ(Xw))) X"
+
+
+def one_argument_formulas() -> list[tuple[str, str]]:
+    """Every function that takes one vector or one square matrix, applied to it, with the variable's name."""
+    shapes: dict[str, object] = {"x": "n", "c": "n", "A": ("n", "n")}
+    found = []
+    for name in sorted(function_names()):
+        for formula, wrt in ((f"sum({name}(x) * c)", "x"), (f"{name}(A)", "A")):
+            try:
+                f = cr.parse(formula, {k: v for k, v in shapes.items() if (k == "A") == (wrt == "A")})
+                cr.jacobian(f, wrt).eval(**values_of(f))
+            except (cr.ChainruleError, ValueError, TypeError):
+                continue  # it takes other arguments
+            found.append((formula, wrt))
+    return found
+
+
+FORMULAS = one_argument_formulas()
+
+
+def test_most_functions_are_among_them() -> None:
+    assert len(FORMULAS) > 80
+
+
+@pytest.mark.parametrize(("formula", "wrt"), FORMULAS, ids=[formula for formula, _ in FORMULAS])
+def test_every_function_is_derived_and_every_step_holds(formula: str, wrt: str) -> None:
+    shapes: dict[str, object] = {"A": ("n", "n")} if wrt == "A" else {"x": "n", "c": "n"}
+    f = cr.parse(formula, shapes)
+    assert cr.derive(f, wrt).verified
+    assert cr.derive(f, wrt, cotangent="g").verified

@@ -15,18 +15,21 @@ from hypothesis import strategies as some
 import chainrule.api as cr
 import chainrule.expression.build as b
 import chainrule.notation.layout as n
+from chainrule.errors import DomainError
 from chainrule.evaluate import evaluate
+from chainrule.expression.extent import extent_of
 from chainrule.expression.node import ONE, Expr, Symbol
 from chainrule.expression.op import CATALOGUE, numpy_code
 from chainrule.expression.power import power_of
 from chainrule.notation.layout import Layout, Orientation
 from chainrule.notation.matrix import notate
 from chainrule.notation.samples import notate_samples
+from chainrule.notation.vectorised import vec_form
 from chainrule.notation.written import notate_equation, notate_written
 from chainrule.render.input import source_text
 from chainrule.render.latex import latex, layout_to_latex
 from chainrule.render.names import spelling
-from chainrule.render.text import WIDTH, derivation_text, layout_to_text, text, width
+from chainrule.render.text import WIDTH, derivation_text, layout_to_text, text, vec_text, width
 from chainrule.rewrite.statement import (
     Equation,
     Indexed,
@@ -300,7 +303,7 @@ class Meaning:
         return as_matrix(SIZES[e.size])
 
     def Constant(self, e: n.Constant, _: Scope) -> np.ndarray:
-        shape = [SIZES[size] for size in e.shape if isinstance(size, str)]
+        shape = [extent_of(size, SIZES) for size in e.shape]
         return np.eye(shape[0]) if e.which == "identity" else as_matrix(np.full(shape, float(e.which == "ones")))
 
     def Product(self, e: n.Product, scope: Scope) -> np.ndarray:
@@ -356,6 +359,8 @@ class Meaning:
 
     def Function(self, e: n.Function, scope: Scope) -> np.ndarray:
         value = self.of(e.argument, scope)
+        if e.word == "vec":
+            return value.reshape(-1, 1, order="F")
         if e.word == "diag":
             return np.diag(value[:, 0]) if e.kind == "matrix" else np.diag(value)[:, None]
         return as_matrix(value.sum() if e.word == "sum" else np.trace(value))
@@ -379,6 +384,9 @@ class Meaning:
             if all(bool(self.of(condition, scope).all()) for condition in conditions):
                 return self.of(value, scope)
         raise AssertionError("no branch applies")
+
+    def Kronecker(self, e: n.Kronecker, scope: Scope) -> np.ndarray:
+        return reduce(np.kron, self.all(e.parts, scope))
 
     def Relation(self, e: n.Relation, scope: Scope) -> np.ndarray:
         left, right = self.of(e.left, scope), self.of(e.right, scope)
@@ -599,3 +607,64 @@ def test_derivation_html_is_escaped(derivation: Any) -> None:
     printed = derivation.to_html()
     assert "<script" not in printed and "[z &gt; 0]" in printed
     assert printed.count("<li>") == printed.count("</li>")
+
+
+# --- vec form
+VEC = [
+    ("D @ X @ G", {"D": "nm", "X": "mk", "G": "kl"}, "Gᵀ ⊗ D"),
+    ("X", {"X": "mn"}, "I"),
+    ("X.T", {"X": "mn"}, "Kₘₙ"),
+    ("inv(X)", {"X": "nn"}, "−(X⁻ᵀ ⊗ X⁻¹)"),
+    ("X @ X", {"X": "nn"}, "(I ⊗ X) + (Xᵀ ⊗ I)"),
+    ("X @ X.T", {"X": "mn"}, "(X ⊗ I) + (I ⊗ X) Kₘₙ"),
+    ("D @ X.T @ G", {"D": "nm", "X": "km", "G": "kl"}, "(Gᵀ ⊗ D) Kₖₘ"),
+    ("exp(X)", {"X": "mn"}, "diag(vec(exp(X)))"),
+    ("B * (D @ exp(X))", {"B": "nk", "D": "nm", "X": "mk"}, "diag(vec(B))(I ⊗ D) diag(vec(exp(X)))"),
+    ("trace(X) * X", {"X": "nn"}, "vec(X) vec(I)ᵀ + tr(X) I"),
+    ("logdet(X) * D", {"X": "nn", "D": "nm"}, "vec(D) vec(X⁻ᵀ)ᵀ"),
+    ("sum(X * X)", {"X": "mn"}, "2 vec(X)ᵀ"),
+    ("X @ a", {"X": "mn", "a": "n"}, "aᵀ ⊗ I"),
+    ("outer(X, a)", {"X": "n", "a": "m"}, "a ⊗ I"),
+    ("outer(a, X)", {"X": "n", "a": "m"}, "I ⊗ a"),
+    ("D @ X", {"D": "nm", "X": "m"}, "D"),
+    ("diag(X)", {"X": "n"}, "diag(vec(I))(1⃗ ⊗ I)"),
+    ("diag(X)", {"X": "nn"}, "(1⃗ᵀ ⊗ I) diag(vec(I))"),
+    ("sum(X, axis=0)", {"X": "mn"}, "I ⊗ 1⃗ᵀ"),
+    ("t*X + 3*X.T", {"X": "nn", "t": ""}, "3Kₙₙ + tI"),
+    ("D @ X @ inv(X.T @ X)", {"X": "mn", "D": "km"}, None),
+    ("softmax(X @ D)", {"X": "mn", "D": "nk"}, None),
+    ("X / norm(X)", {"X": "mn"}, None),
+]
+
+
+def commutation(m: int, k: int) -> np.ndarray:
+    """K with K vec(X) = vec(Xᵀ) for X of m × k: its columns are the vecs of the transposed unit matrices."""
+    return np.eye(m * k).reshape(m * k, m, k, order="F").transpose(0, 2, 1).reshape(m * k, m * k, order="F").T
+
+
+@pytest.mark.parametrize("formula, shapes, expected", VEC, ids=[f"{f} {s['X']}" for f, s, _ in VEC])
+def test_vec_form(formula: str, shapes: dict[str, str], expected: str | None) -> None:
+    e = cr.parse(formula, {name: tuple(shape) for name, shape in shapes.items()}, syntax="text")
+    jacobian = cr.jacobian(e, "X")
+    if expected is not None:
+        assert vec_text(jacobian, e.ndim) == expected
+    values = values_for(e)
+    if "inv" in formula or "log" in formula:
+        values["X"] = values["X"] + 3 * np.eye(*values["X"].shape)
+    swaps = {f"K_{p}{q}": commutation(SIZES[p], SIZES[q]) for p in "nmk" for q in "nmk"}
+    known = expected_value(jacobian, values)
+    rows, columns = known.shape[: e.ndim], known.shape[e.ndim :]
+    stacked = known.transpose(*reversed(range(e.ndim)), *reversed(range(e.ndim, known.ndim)))
+    want = stacked.reshape(int(np.prod(rows)), int(np.prod(columns)))
+    got = Meaning({**values, **swaps}).of(vec_form(jacobian, e.ndim))
+    np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-12)
+
+
+NO_VEC = [('einsum("ijk,jk->ik", T, X)', {"X": "mk", "T": "nmk"}), ("T * X", {"X": "n", "T": "kmn"})]
+
+
+@pytest.mark.parametrize("formula, shapes", NO_VEC)
+def test_no_vec_form(formula: str, shapes: dict[str, str]) -> None:
+    e = cr.parse(formula, {name: tuple(shape) for name, shape in shapes.items()}, syntax="text")
+    with pytest.raises(DomainError, match="no form with ⊗"):
+        vec_text(cr.jacobian(e, "X"), e.ndim)

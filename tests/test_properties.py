@@ -19,6 +19,7 @@ from conftest import agrees
 from strategies import SHAPES, SIZES, expressions
 
 SMALL = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+READING = settings(SMALL, max_examples=300)
 ANY = st.sampled_from([(), ("n",), ("m",), ("m", "n"), ("n", "n")]).flatmap(expressions)
 
 
@@ -33,16 +34,22 @@ def values_for(e: Expr, seed: int) -> dict[str, np.ndarray]:
     raise AssertionError
 
 
-@SMALL
+@READING
 @given(ANY)
 def test_text_reads_back(e: Expr) -> None:
     assert cr.parse(source_text(e), shapes=SHAPES) is e
 
 
-@SMALL
+@READING
 @given(ANY)
 def test_latex_reads_back(e: Expr) -> None:
     assert cr.parse(source_text(e, syntax="latex"), shapes=SHAPES, syntax="latex") is e
+
+
+@READING
+@given(ANY)
+def test_matlab_reads_back(e: Expr) -> None:
+    assert cr.parse(source_text(e, syntax="matlab"), shapes=SHAPES, syntax="matlab") is e
 
 
 @SMALL

@@ -19,7 +19,7 @@ VALUES = {
     name: RNG.normal(size=[SIZES[s] for s in ((shape,) if isinstance(shape, str) else shape)])
     for name, shape in SHAPES.items()
 }
-x, y, A, B, S, z = (VALUES[name] for name in "x y A B S z".split())
+x, y, A, B, S, z = (VALUES[name] for name in SHAPES)
 
 CASES = {
     "x[1:] - x[:-1]": np.diff(x),
@@ -137,3 +137,17 @@ def test_slices_beyond_an_axis_are_refused() -> None:
         cr.vector("x", "n")[2:5].eval(x=np.ones(3))
     with pytest.raises(DomainError, match="steps of 1"):
         cr.vector("x", "n")[::2]
+
+
+def test_otimes_is_kronecker_where_only_that_has_a_meaning() -> None:
+    shapes = {"A": ("m", "n"), "B": ("p", "q"), "C": ("m", "n")}
+    assert cr.parse("A ⊗ B", shapes=shapes) is cr.parse("kron(A, B)", shapes=shapes)
+    assert cr.parse(r"\mathbf{A} \otimes \mathbf{C}", shapes=shapes) is cr.parse("A * C", shapes=shapes)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2)])
+def test_nuclear_norm_is_the_sum_of_singular_values(shape: tuple[int, int]) -> None:
+    e, value = cr.parse(r"\lVert \mathbf{A} \rVert_*"), RNG.normal(size=shape)
+    left, singular, right = np.linalg.svd(value, full_matrices=False)
+    np.testing.assert_allclose(cr.compile(e)(A=value), singular.sum())
+    np.testing.assert_allclose(cr.grad(e, "A").eval(A=value), left @ right)

@@ -50,6 +50,7 @@ from chainrule.render.latex import derivation_latex, latex
 from chainrule.render.text import derivation_text, text
 from chainrule.rewrite.statement import Derivation, Detail, Layout, Narrative
 from chainrule.simplify.simplify import simplify
+from chainrule.simplify.structure import symmetric_gradient
 from chainrule.syntax.parse import read
 from chainrule.verify.check import judged
 
@@ -150,19 +151,22 @@ def jacobian(y: Formula, wrt: Expr | str) -> Expr:
     return _derived(simplify(differentiate.jacobian(e, wrt)), e)
 
 
-def grad(y: Formula, wrt: Expr | str) -> Expr:
+def grad(y: Formula, wrt: Expr | str, *, structured: bool = False) -> Expr:
     """Return the gradient of a scalar function, an expression of the variable's shape.
 
+    The entries of `wrt` are independent, symmetric matrices included; with `structured` the gradient is that of a
+    symmetric matrix, whose mirrored entries move together: G + Gᵀ − diag(G).
     Shapes: y (), wrt (any) -> wrt.shape.
-    Raises: ShapeError if `y` is not a scalar; UnknownSymbol.
-    Source: Parr and Howard 2018, section 3.
+    Raises: ShapeError if `y` is not a scalar, or if `structured` is asked of what is no square matrix; UnknownSymbol.
+    Source: Parr and Howard 2018, section 3; The Matrix Cookbook, section 2.8.
 
     >>> x = vector("x", "n")
     >>> grad(dot(x, x), "x") is 2 * x
     True
     """
     e = _expression(y)
-    return _derived(simplify(differentiate.grad(e, wrt)), e)
+    gradient = simplify(differentiate.grad(e, wrt))
+    return _derived(simplify(symmetric_gradient(gradient)) if structured else gradient, e)
 
 
 def hessian(y: Formula, wrt: Expr | str, other: Expr | str | None = None) -> Expr:
@@ -172,8 +176,10 @@ def hessian(y: Formula, wrt: Expr | str, other: Expr | str | None = None) -> Exp
     Raises: UnknownSymbol.
     """
     e = _expression(y)
-    first = simplify(differentiate.jacobian(e, wrt))
-    second = differentiate.variable(e, wrt if other is None else other)
+    x, second = (differentiate.variable(e, v) for v in (wrt, wrt if other is None else other))
+    first = differentiate.jacobian(e, x)
+    if not (isinstance(second, Symbol) and second.facts):  # Sᵀ = S is a fact of the value, not of the way it may move
+        first = simplify(first)
     return _derived(simplify(differentiate.jacobian(first, second)), e)
 
 

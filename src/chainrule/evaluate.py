@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DomainError, ShapeError, UnknownSymbol
+from chainrule.expression.extent import extent_of, is_derived, names_of, solved
 from chainrule.expression.node import (
     Add,
     Apply,
@@ -23,7 +24,7 @@ from chainrule.expression.node import (
     walk,
 )
 from chainrule.expression.op import numpy_code
-from chainrule.expression.extent import extent_of, is_derived, names_of, solved
+from chainrule.expression.power import exponent_of, is_length
 from chainrule.expression.shape import Shape, Size, concrete, show_shape
 
 Values = Mapping[str, Any]
@@ -144,10 +145,10 @@ def _array_constant(e: Expr, extent: tuple[int, ...], rational: bool) -> Any:
 
 
 def _extent(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    for size in (name for size in shape for name in names_of(size)):
-        if size not in sizes:
+    for name in (name for size in shape for name in names_of(size)):
+        if name not in sizes:
             raise UnknownSymbol(
-                f"the size {size} is not known", hint=f"pass an array that has an axis of this size, or {size}=… itself"
+                f"the size {name} is not known", hint=f"pass an array that has an axis of this size, or {name}=… itself"
             )
     return concrete(shape, sizes)
 
@@ -172,6 +173,8 @@ def _applied(e: Apply, args: list[Any], extent: tuple[int, ...], rational: bool)
 
 def _sum_of_products(e: Einsum, args: list[Any], sizes: Mapping[str, int]) -> Any:
     """Lay every factor out over all indices, multiply, and add up: what the definition says, nothing clever."""
+    if any(arg.shape for arg in e.args):  # x/‖x‖ is 0 at x = 0
+        args = [_or_zero(arg, a) for arg, a in zip(e.args, args, strict=True)]
     letters = list(dict.fromkeys([*e.output, *(i for sub in e.subscripts for i in sub)]))
     if any(a.dtype == object for a in map(np.asarray, args)) or len(letters) <= 4:
         full = [_laid_out(np.asarray(a), sub, letters) for a, sub in zip(args, e.subscripts, strict=True)]
@@ -182,6 +185,11 @@ def _sum_of_products(e: Einsum, args: list[Any], sizes: Mapping[str, int]) -> An
         return product.sum(axis=summed) if summed else product
     operands = [item for a, sub in zip(args, e.subscripts, strict=True) for item in (a, list(sub))]
     return np.einsum(*operands, list(e.output), optimize="greedy")
+
+
+def _or_zero(factor: Expr, value: Any) -> Any:
+    is_division = not factor.shape and exponent_of(factor)[1] < 0 and is_length(factor)
+    return np.float64(0) if is_division and value == np.inf else value
 
 
 def _laid_out(a: np.ndarray, sub: tuple[int, ...], letters: list[int]) -> np.ndarray:

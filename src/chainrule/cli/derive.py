@@ -53,16 +53,14 @@ class FormulaCommand(click.Command):
 @click.option(
     "--layout",
     type=click.Choice(["numerator", "denominator"]),
-    default="numerator",
-    show_default=True,
-    help="Gradients as rows or as columns.",
+    help="Gradients as rows or as columns.  [default: numerator; columns where backpropagation names its errors]",
 )
 @click.option(
     "--narrative",
-    type=click.Choice(["forward", "backward"]),
-    default="forward",
+    type=click.Choice(["auto", "forward", "backward"]),
+    default="auto",
     show_default=True,
-    help="From the inside out, or from the loss back.",
+    help="From the inside out, or from the loss back; auto goes back where matrices lie on the way.",
 )
 @click.option(
     "--detail",
@@ -88,7 +86,7 @@ class FormulaCommand(click.Command):
 @click.option("--code", type=click.Choice(["numpy"]), help="Print a program in place of the steps.")
 @click.pass_context
 def derive(
-    ctx: click.Context, formula: str, variables: tuple[str, ...], shapes: tuple[str, ...], layout: Layout,
+    ctx: click.Context, formula: str, variables: tuple[str, ...], shapes: tuple[str, ...], layout: Layout | None,
     narrative: Narrative, detail: Detail, names: tuple[str, ...], syntax: api.Syntax, form: str | None,
     code: str | None,
 ) -> None:  # fmt: skip

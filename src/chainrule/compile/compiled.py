@@ -74,7 +74,10 @@ class Compiled:
         if positional or len(values) != self._count:
             self._check_names(positional, values)
         ready = self._enter(*arguments)
-        return self._run(*(as_arguments(self.program, arguments) if ready is None else ready))
+        try:
+            return self._run(*(as_arguments(self.program, arguments) if ready is None else ready))
+        except (np.linalg.LinAlgError, IndexError) as error:
+            raise DomainError(f"the result is not defined at these values: {str(error).lower()}") from error
 
     def _check_names(self, positional: Sequence[Any], values: Iterable[str]) -> None:
         if positional:

@@ -198,8 +198,9 @@ class Primitives:
         match step.action:
             case Contract():
                 return " * ".join(texts)
-            case Divide():
-                return " / ".join(texts)
+            case Divide(is_length):
+                below = f"({texts[1]} or {self.names.module}.inf)" if is_length else texts[1]
+                return f"{texts[0]} / {below}"
             case Combine(coefficients):
                 known = [self._constant(operand) for operand in step.operands]
                 return combination(coefficients, texts, known)

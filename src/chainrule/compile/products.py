@@ -13,7 +13,7 @@ from chainrule.compile.program import Combine, Contract, Divide, Length, Recorde
 from chainrule.compile.selections import Eliminated, Operand, Selection, is_selection
 from chainrule.expression.extent import is_derived, terms_of
 from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts
-from chainrule.expression.power import exponent_of, power_of
+from chainrule.expression.power import exponent_of, is_length, power_of
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar, Size
 from chainrule.expression.total import add_terms
@@ -127,7 +127,7 @@ class Ready:
     """A product whose factors are values: `lost` are summed indices that no value has, each a factor of its size."""
 
     operands: tuple[Operand, ...]
-    divisors: tuple[int, ...]
+    divisors: tuple[tuple[int, bool], ...]  # and whether it is a length
     lost: frozenset[int]
     output: Subscripts
     sizes: Mapping[int, Size]
@@ -145,7 +145,7 @@ def lower_product(recorder: Recorder, factors: Factors, values: Mapping[Expr, Va
         picks = {k: s for k, s in picks.items() if k not in taken}
     rest.operands += [found[k] for k in picks]
     lost = thin - {i for _, labels in rest.operands for i in labels} - set(factors.output)
-    divisors = tuple(values[e].number for e in factors.divisors)
+    divisors = tuple((values[e].number, bool(found) and is_length(e)) for e in factors.divisors)
     ready = Ready(tuple(rest.operands), divisors, frozenset(lost), rest.output, factors.sizes)
     value = _multiplied(recorder, ready, coefficient)
     if not rest.after:
@@ -296,8 +296,8 @@ class _Product:
         elif scalar is not None:
             number = recorder.multiply(number, scalar, (labels, ()), labels)
         shape = tuple(self.sizes[i] for i in labels)
-        for divisor in self.divisors:
-            number = recorder.record(Divide(), (number, divisor), (labels, ()), labels, shape)
+        for divisor, is_length_ in self.divisors:
+            number = recorder.record(Divide(is_length_), (number, divisor), (labels, ()), labels, shape)
         if c != 1:
             number = recorder.record(Combine((c,)), (number,), (labels,), labels, shape)
         return number, labels

@@ -45,7 +45,9 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Divide:
-    """The quotient of two operands, entry by entry."""
+    """The quotient of two operands, entry by entry. If the divisor is a length, what is divided by 0 is 0."""
+
+    is_length: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,8 @@ def _names(picked: list[Expr], function: Expr, wanted: Mapping[Expr, str], taken
 
 def is_of_rows(e: Expr) -> bool:
     """True for a function of a whole vector that is a vector again, such as a softmax: its entries are weights."""
-    return isinstance(e, Apply) and not e.op.is_elementwise and e.ndim == 1 and e.shape == e.args[0].shape
+    whole = isinstance(e, Apply) and bool(e.args) and not e.op.is_elementwise
+    return whole and e.ndim == 1 and e.shape == e.args[0].shape
 
 
 def _role(node: Expr, picked: list[Expr]) -> str:

@@ -115,7 +115,7 @@ def _is_layer(node: Apply, readers: Sequence[Expr], function: Expr) -> bool:
     if exponent_of(node)[1] != 1 or node.op.is_gate or any(len(core) > 1 for core in node.op.core.inputs):
         return False
     if not node.op.is_elementwise:
-        return node.shape == node.args[0].shape
+        return bool(node.args) and node.shape == node.args[0].shape
     final = {function, *function.args} if not function.shape else set()
     return any(isinstance(r, Einsum) and r.summed and r not in final for r in readers)
 

@@ -26,13 +26,13 @@ from chainrule.expression.application import (
     whole,
 )
 from chainrule.expression.extent import plus, times
-from chainrule.expression.indexed import Value
+from chainrule.expression.indexed import Context, Value
 from chainrule.expression.node import Expr, Number
 from chainrule.expression.op import CATALOGUE, Op
 from chainrule.expression.product import size_number
 from chainrule.expression.shape import exact
 from chainrule.expression.sizes import SizeVariable, combined, shifted, unify
-from chainrule.syntax.tree import Name
+from chainrule.syntax.tree import Call, Name
 
 NORMS: dict[str, Callable[[Expr], Expr]] = {
     "1": lambda e: build.sum(CATALOGUE["abs"](e), -1),
@@ -48,6 +48,9 @@ def norm(order: str) -> Rule:
     def rule(use: Use) -> Value:
         value = use.values[0]
         kind = _kind_of_norm(use, order)
+        if kind == "nuc":
+            need_rank(use, value, 2)
+            return by_signature(CATALOGUE["norm_nuc"])(Use(use.context, use.call, (value,)))
         use.context.find_odd(multiplication.ODD_SCALAR, value)
         find_residual(use.context, value)
         if use.keyword("axis") is not None:
@@ -76,8 +79,8 @@ def _kind_of_norm(use: Use, order: str) -> str:
         kind = KINDS.get(written.name, written.name)
     else:
         kind = str(whole(use, written))
-    if kind not in NORMS:
-        raise unknown(use, f"the norm of order {kind} is not supported", hint="1, 2, inf and F are")
+    if kind not in (*NORMS, "nuc"):
+        raise unknown(use, f"the norm of order {kind} is not supported", hint="1, 2, inf, F and nuc are")
     if use.values[0].rank > 1 and use.keyword("axis") is None and not isinstance(written, Name):
         hint = "norm(A) is Frobenius; norm1(A) and norminf(A) are over all entries"
         raise unknown(use, f"the matrix norm of order {kind} is not supported", hint=hint)
@@ -174,6 +177,23 @@ def solve(use: Use) -> Value:
     return multiplication.matmul(use.context, inverse, use.values[1])
 
 
+def logarithm(use: Use) -> Value:
+    """log; in LaTeX log det A is the log-determinant log |det A|, which is the same wherever log(det A) exists."""
+    matrix = _matrix_in_determinant(use.values[0]) if use.context.oriented and not use.context.one_based else None
+    if matrix is None:
+        return pointwise(CATALOGUE["log"])(use)
+    return by_signature(CATALOGUE["logdet"])(Use(use.context, use.call, (matrix,)))
+
+
+def _matrix_in_determinant(value: Value) -> Value | None:
+    """Return A if the value was written det A, |A| or |det A|."""
+    tree = value.tree
+    if value.rank or not isinstance(tree, Call) or tree.function not in ("det", "abs"):
+        return None
+    (inner,) = value.parts
+    return inner if inner.rank == 2 else _matrix_in_determinant(inner)
+
+
 def unlabelled(use: Use) -> None:
     """Refuse parts that carry the index of a Σ. Raises: DomainError."""
     if any(value.labels for value in use.values):
@@ -225,12 +245,24 @@ def cumulative(use: Use) -> Value:
     return of_last_axis(selection.cumsum)(use)
 
 
+def otimes(context: Context, a: Value, b: Value) -> Value:
+    """a ⊗ b: matrices of two shapes have only a Kronecker product; equal shapes multiply entry by entry."""
+    known = [axis.known for value in (a, b) for axis in value.axes]
+    if a.rank == b.rank == 2 and None not in known and known[:2] != known[2:] and not (a.labels or b.labels):
+        return _kronecker(a, b)
+    return indexed.elementwise(context, build.multiply, a, b)
+
+
 def kron(use: Use) -> Value:
     """The Kronecker product of two matrices, or of two vectors."""
     unlabelled(use)
     a, b = use.values
     need_rank(use, a, 1)
     need_rank(use, b, a.rank, exactly=True)
+    return _kronecker(a, b)
+
+
+def _kronecker(a: Value, b: Value) -> Value:
     axes = tuple(combined(times, x, y) for x, y in zip(a.axes, b.axes, strict=True))
     return Value(axes, selection.kron, (a, b))
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, get_args
 
 import chainrule.expression.application as rules
+import chainrule.expression.assembly as assembly
 import chainrule.expression.build as build
 import chainrule.expression.functions as functions
 import chainrule.expression.indexed as indexed
@@ -281,6 +282,7 @@ _OPERATORS: dict[str, Callable[[Elaboration, Value, Value, Binary], Value]] = {
     "+": _plus,
     "-": _plus,
     "*": _by_entry(build.multiply),
+    "otimes": lambda walk, a, b, tree: assembly.otimes(walk.context, a, b),
     "/": lambda walk, a, b, tree: indexed.quotient(walk.context, a, b),
     "**": _by_entry(build.power),
     "<": _by_entry(lambda a, b: build.greater(b, a)),

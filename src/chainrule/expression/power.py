@@ -43,6 +43,14 @@ def exponent_of(e: Expr) -> tuple[Expr, Scalar]:
     return e, 1
 
 
+def is_length(e: Expr) -> bool:
+    """True for a power of ‖u‖, a sum of squares over all entries: u/‖u‖ is taken to be 0 at u = 0, a subgradient."""
+    base = exponent_of(e)[0]
+    if not isinstance(base, Einsum) or base.output:
+        return False
+    return all(isinstance(k := exponent_of(arg)[1], int) and k % 2 == 0 for arg in base.args if arg.shape)
+
+
 def power_of(base: Expr, exponent: Scalar) -> Expr:
     """Return base^exponent entry by entry, canonical."""
     exponent = exact(exponent)

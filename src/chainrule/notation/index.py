@@ -155,6 +155,11 @@ class _Entries:
             if base is e:
                 return Power(self.argument(e.args[0], at), self.argument(e.args[1], at))
             return Fraction(ONE_LAYOUT, self.power(base, -k, at)) if k < 0 else self.power(base, k, at)
+        if at and _sums_inside(e):
+            try:
+                return Sub(self.whole(e), at)  # σ(Xw + b)ᵢ, which is shorter than a Σ inside
+            except NoMatrixForm:
+                pass
         if e.op.is_gate:
             return Bracket(Relation(self.argument(e.args[0], at), ">", Numeral(0)))
         if e.op.is_elementwise:
@@ -196,6 +201,12 @@ class _Entries:
         if 2 * k == 1:
             return Root(written)
         return Power(written, scaled(k, [], [], None))
+
+
+def _sums_inside(e: Apply) -> bool:
+    """True if an entry of an argument is a sum over an index."""
+    terms = [t for a in e.args for _, t in linear_terms(a)]
+    return e.op.is_elementwise and any(isinstance(t, Einsum) and t.summed for t in terms)
 
 
 def einsum_subscripts(subscripts: list[tuple[int, ...]], output: tuple[int, ...]) -> str:

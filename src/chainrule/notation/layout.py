@@ -199,9 +199,9 @@ class Sub:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function that needs no entry in the catalogue: sum, tr, diag."""
+    """A function that needs no entry in the catalogue: sum, tr, diag, and vec, which stacks columns."""
 
-    word: Literal["sum", "tr", "diag"]
+    word: Literal["sum", "tr", "diag", "vec"]
     argument: Layout
     kind: Kind
 
@@ -282,6 +282,14 @@ class Contraction:
 
 
 @dataclass(frozen=True, slots=True)
+class Kronecker:
+    """The Kronecker product A ⊗ B; of what stands beside it, a row or a column is a matrix of one row or column."""
+
+    parts: tuple[Layout, ...]
+    kind: Kind = "matrix"
+
+
+@dataclass(frozen=True, slots=True)
 class Einstein:
     """`einsum("ij,ik,jk->i", A, B, C)`: the spelling for input of what has no matrix notation."""
 
@@ -303,7 +311,7 @@ class Chain:
 Layout = (
     Name | Numeral | Extent | Constant | Product | Hadamard | Quotient | Dot | Fraction | Sum | Power | Root | Norm
     | Transpose | Sub | Function | Applied | BigSum | Cases | Relation | Bracket | Differential | Contraction
-    | Einstein | Chain
+    | Kronecker | Einstein | Chain
 )  # fmt: skip
 
 ONE_LAYOUT = Numeral(1)

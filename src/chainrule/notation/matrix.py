@@ -51,6 +51,7 @@ from chainrule.notation.layout import (
     size_layouts,
 )
 from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
+from chainrule.notation.parts import selection_layout, with_parts
 from chainrule.rewrite.facts import is_symmetric
 
 Names = Mapping[str, Layout]  # symbols that stand for a piece of notation
@@ -154,6 +155,7 @@ class Writer:
 
     def contracted(self, coefficient: Scalar, factors: list[Factor], output: tuple[int, ...]) -> SignedLayout:
         """Return a product by eliminating its summed indices. Raises: NoMatrixForm."""
+        factors = with_parts(factors, output)
         if coefficient < 0:
             coefficient, factors = self.turned(coefficient, factors)
         sizes = {i: s for f, sub in factors for i, s in zip(sub, f.shape, strict=True)}
@@ -221,13 +223,17 @@ class Writer:
             if base is e:
                 return Power(self.argument(e.args[0]), self.argument(e.args[1]))
             return Quotient(ONE_LAYOUT, self.power(base, -k)) if k < 0 else self.power(base, k)
+        selected = None if self.literal else selection_layout(e)
+        if selected is not None:
+            return selected
         if e.op.is_gate:
             return Bracket(self.condition(e.args[0]))
         kind = kind_of_rank(e.ndim)
         if kind == "array":
             self.refuse()
         sizes = size_layouts(e.op, (*map(number_size, e.args), *e.shape)) if e.op.extents else ()
-        return Applied(e.op, sizes or tuple(self.argument(a) for a in e.args), kind)
+        written = self.argument if e.op.is_elementwise else self.write
+        return Applied(e.op, sizes or tuple(written(a) for a in e.args), kind)
 
     def argument(self, a: Expr) -> Layout:
         """Return an argument; one that is the same number everywhere is that number."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction as Rational
+from typing import TypeGuard
 
 import chainrule.rewrite.statement as st
 from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.shape import Scalar
-from chainrule.notation.index import axis_letters
+from chainrule.notation.index import axis_letters, free_letters
 from chainrule.notation.layout import (
     Chain,
     Contraction,
@@ -42,18 +43,31 @@ def notate_equation(eq: st.Equation, layout: st.Layout) -> Layout:
     partials = [p for side in (eq.left, *eq.right) for p in _partials(side)]
     direct = {(p.of, p.wrt) for p in partials if p.direct}
     total = {(p.of, p.wrt) for p in partials if not p.direct}
-    side = _Side(layout, frozenset(direct & total), _indices(eq.left))
+    at = _indices(eq)
+    side = _Side(layout, frozenset(direct & total), at)
     first: Sign = "←" if eq.arrow else "≔" if eq.by_definition else "="
     left, *right = (side.write(w, eq.outputs) for w in (eq.left, *eq.right))
+    if not at and _is_array(eq.left):
+        right = [_as_array(w, e) for w, e in zip(eq.right, right, strict=True)]
     right = [e for k, e in enumerate(right) if k == 0 or e != right[k - 1]]
     equals: list[Sign] = ["="] * (len(right) - 1)
     return Chain((left, *right), (first, *equals), eq.condition)
 
 
-def _indices(left: st.Written) -> tuple[str, ...]:
-    """Return the letters that all sides share: those of an array on the left, S with three indices or more."""
-    name = left.name if isinstance(left, st.Called) else left
-    return tuple(axis_letters(name)) if isinstance(name, Symbol) and name.ndim > 2 else ()
+def _indices(eq: st.Equation) -> tuple[str, ...]:
+    """Return the letters that all sides share: those of S or ∂f/∂A on the left, if there are three indices or more."""
+    name = eq.left.name if isinstance(eq.left, st.Called) else eq.left
+    if isinstance(name, Symbol) and name.ndim > 2:
+        return tuple(axis_letters(name))
+    if not _is_array(eq.left) or not all(isinstance(w, Expr) for w in eq.right):
+        return ()
+    letters = free_letters(name for w in eq.right if isinstance(w, Expr) for name in w.symbols)
+    return tuple(next(letters) for _ in eq.left.shape)
+
+
+def _is_array(w: st.Written) -> TypeGuard[st.Partial]:
+    """True for a whole derivative of three axes or more."""
+    return isinstance(w, st.Partial) and len(w.shape) > 2 and w.index is None and not w.entry
 
 
 def orientation(outputs: int | None, ndim: int, layout: st.Layout) -> Orientation:
@@ -110,7 +124,8 @@ class _Side:
         wrt = sample_of(p.wrt, size) if p.entry else notate(p.wrt)
         total = not p.direct and (p.of, p.wrt) in self.doubled
         kind = kind_of_rank(max(0, len(p.shape) - (size is not None)))
-        return Differential(of, wrt, "matrix" if kind == "column" else kind, total)
+        whole = Differential(of, wrt, "matrix" if kind == "column" else kind, total)
+        return Sub(whole, self.at) if self.at and len(self.at) == len(p.shape) else whole
 
     def indexed(self, w: st.Indexed, outputs: int | None) -> Layout:
         layout = notate_samples(w)

@@ -5,9 +5,10 @@ from chainrule.ops.elementwise import ELEMENTWISE
 from chainrule.ops.extreme import EXTREMES
 from chainrule.ops.linear import LINEAR
 from chainrule.ops.piecewise import PIECEWISE, kink_value
+from chainrule.ops.polar import POLAR
 from chainrule.ops.reduction import REDUCTIONS
 
 __all__ = ["CATALOGUE", "kink_value"]
 
-for family in (ELEMENTWISE, PIECEWISE, REDUCTIONS, EXTREMES, LINEAR):
+for family in (ELEMENTWISE, PIECEWISE, REDUCTIONS, EXTREMES, LINEAR, POLAR):
     CATALOGUE.add(family)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.expression.build import divide, multiply, power, subtract
-from chainrule.expression.node import Expr
+from chainrule.expression.node import Add, Apply, Expr
 from chainrule.expression.op import Code, Notation, Op
 from chainrule.expression.power import constant, constant_value
 
@@ -40,6 +40,20 @@ def error_function(z: Any, xp: Any) -> Any:
     return xp.vectorize(erf, otypes=[float])(z)
 
 
+def fold_log(z: Expr) -> Expr | None:
+    """log 1 = 0, and log(1 + eᵘ) = softplus(u), which never overflows."""
+    if constant_value(z) == 1:
+        return constant(0, z.shape)
+    return fold_log1p(subtract(z, 1)) if isinstance(z, Add) else None
+
+
+def fold_log1p(z: Expr) -> Expr | None:
+    """log1p 0 = 0, and log(1 + eᵘ) = softplus(u)."""
+    if constant_value(z) == 0:
+        return constant(0, z.shape)
+    return softplus(z.args[0]) if isinstance(z, Apply) and z.op is exp else None
+
+
 exp = Op(
     "exp(z)",
     "()->()",
@@ -59,7 +73,7 @@ log = Op(
     rule="logarithm",
     notation=Notation(text="ln($z)", latex=r"\ln($z)"),
     code=Code("$xp.log($z)"),
-    fold=known(at=1, value=0),
+    fold=fold_log,
     domain=lambda z: z,
     aliases=("ln",),
 )
@@ -73,7 +87,7 @@ log1p = Op(
     rule="logarithm",
     notation=Notation(text="ln(1 + $z)", latex=r"\ln(1 + $z)"),
     code=Code("$xp.log1p($z)"),
-    fold=known(at=0, value=0),
+    fold=fold_log1p,
     domain=lambda z: 1 + z,
 )
 
@@ -209,14 +223,14 @@ sigmoid = Op(
     aliases=("expit", "logistic"),
 )
 
-softplus = Op(
+softplus: Op = Op(
     "softplus(z)",
     "()->()",
-    definition=lambda z: log(1 + exp(z)),
+    definition=lambda z: z + log(1 + exp(-z)),
     derivative=lambda z, y: sigmoid(z),
     because="the slope of softplus is the sigmoid",
     rule="softplus",
-    notation=Notation(latex=r"\operatorname{softplus}($z)"),
+    notation=Notation(text="ln(1 + exp($z))", latex=r"\ln(1 + \exp($z))"),
     code=Code("stable_softplus($z, $xp)", torch="$xp.nn.functional.softplus($z)", helper=stable_softplus),
 )
 

@@ -13,7 +13,8 @@ from chainrule.expression.op import Code, Notation, Op
 from chainrule.expression.selection import tri
 
 
-def _smallest_singular_value(a: np.ndarray) -> np.ndarray:
+def smallest_singular_value(a: np.ndarray) -> np.ndarray:
+    """Return how far a matrix is from losing rank."""
     return np.linalg.svd(a, compute_uv=False)[..., -1] - 0.05
 
 
@@ -25,7 +26,7 @@ inv = Op(
     rule="inverse",
     notation=Notation(text="$A⁻¹", latex="$A^{-1}", binding="power"),
     code=Code("$xp.linalg.inv($A)"),
-    domain=_smallest_singular_value,
+    domain=smallest_singular_value,
 )
 
 det = Op(
@@ -36,7 +37,7 @@ det = Op(
     rule="determinant",
     notation=Notation(latex=r"\det($A)"),
     code=Code("$xp.linalg.det($A)"),
-    domain=_smallest_singular_value,
+    domain=smallest_singular_value,
 )
 
 logdet = Op(
@@ -47,9 +48,8 @@ logdet = Op(
     rule="log-determinant",
     notation=Notation(text="log|det($A)|", latex=r"\log\lvert\det($A)\rvert"),
     code=Code("$xp.linalg.slogdet($A)[1]"),
-    domain=_smallest_singular_value,
+    domain=smallest_singular_value,
 )
-
 
 
 def _pinv_jacobian(A: Expr, P: Expr) -> Expr:
@@ -73,7 +73,7 @@ pinv = Op(
     rule="pseudoinverse",
     notation=Notation(text="$A⁺", latex="$A^{+}", binding="power"),
     code=Code("$xp.linalg.pinv($A)"),
-    domain=_smallest_singular_value,
+    domain=smallest_singular_value,
 )
 
 

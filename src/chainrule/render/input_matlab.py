@@ -79,7 +79,9 @@ class MatlabWriter(InputWriter):
 
     def _applied(self, e: n.Applied) -> str:
         if e.op.core.inputs == (("n",),) and not e.op.core.output and e.arguments[0].kind == "matrix":
-            raise DomainError(f"MATLAB text has no {e.op.name} along the rows of a matrix", hint="write it in NumPy text")
+            raise DomainError(
+                f"MATLAB text has no {e.op.name} along the rows of a matrix", hint="write it in NumPy text"
+            )
         return super()._applied(e)
 
     def _sub(self, e: n.Sub) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import chainrule.notation.layout as n
 from chainrule.expression.node import Expr
 from chainrule.notation.abridge import ELLIPSIS
 from chainrule.notation.layout import Kind, Layout
 from chainrule.notation.matrix import notate
+from chainrule.notation.parts import counted_from_one, is_part
+from chainrule.notation.vectorised import vec_form
 from chainrule.notation.written import notate_equation
 from chainrule.render.names import spelling
 from chainrule.render.outline import outline, quality, where
@@ -28,7 +31,12 @@ from chainrule.rewrite.statement import Derivation
 
 SIGNS = {">": ">", "<": "<", "≤": r"\le", "≥": r"\ge", "=": "=", "←": r"\leftarrow", "≔": ":="}
 TALL = re.compile(r"\\frac|\\sum|\\begin|\\left|\\sqrt")
-WORDS = {"sum": r"\operatorname{sum}", "tr": r"\operatorname{tr}", "diag": r"\operatorname{diag}"}
+WORDS = {
+    "sum": r"\operatorname{sum}",
+    "tr": r"\operatorname{tr}",
+    "diag": r"\operatorname{diag}",
+    "vec": r"\operatorname{vec}",
+}
 _SPECIAL = {c: "\\" + c for c in "#$%&_{}"} | {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}"}
 
 
@@ -45,6 +53,11 @@ def latex(e: Expr) -> str:
 def layout_to_latex(e: Layout) -> str:
     """Write notation in LaTeX."""
     return _LATEX.write(e)
+
+
+def vec_latex(e: Expr, outputs: int) -> str:
+    """Write a Jacobian in vec form; its first `outputs` axes are those of the function. Raises: DomainError."""
+    return layout_to_latex(vec_form(e, outputs))
 
 
 def escaped(text: str) -> str:
@@ -156,6 +169,8 @@ class LatexWriter(Writer):
         return self.base(e.base) + r"^\top"
 
     def _sub(self, e: n.Sub) -> str:
+        if is_part(e.indices):
+            e = replace(e, indices=(",".join(map(counted_from_one, e.indices)),))
         indices = "".join(e.indices) if all(len(i) == 1 for i in e.indices) else ",".join(e.indices)
         base = self.at(e.base, ATOM)
         if "_{" in base and isinstance(e.base, n.Name):
@@ -204,6 +219,9 @@ class LatexWriter(Writer):
 
     def _contraction(self, e: n.Contraction) -> str:
         return " : ".join(self.at(part, PRODUCT) for part in e.parts)
+
+    def _kronecker(self, e: n.Kronecker) -> str:
+        return r" \otimes ".join(self.at(part, PRODUCT) for part in e.parts)
 
     def _einstein(self, e: n.Einstein) -> str:
         arguments = ", ".join(self.write(a) for a in e.arguments)

@@ -10,6 +10,8 @@ import chainrule.notation.layout as n
 from chainrule.expression.node import Expr
 from chainrule.notation.layout import Layout
 from chainrule.notation.matrix import notate
+from chainrule.notation.parts import is_part
+from chainrule.notation.vectorised import vec_form
 from chainrule.notation.written import notate_equation
 from chainrule.render.names import ACCENTS, GREEK, spelling, subscript, superscript
 from chainrule.render.outline import layout_words, mark, outline, quality, where
@@ -45,6 +47,18 @@ def text(e: Expr) -> str:
 def layout_to_text(e: Layout) -> str:
     """Write notation in Unicode."""
     return _TEXT.write(e)
+
+
+def vec_text(e: Expr, outputs: int) -> str:
+    """Write a Jacobian in vec form; its first `outputs` axes are those of the function. Raises: DomainError.
+
+    >>> from chainrule.derivative.differentiate import jacobian
+    >>> from chainrule.expression.build import matrix
+    >>> A, X, B = matrix("A", "m", "n"), matrix("X", "n", "p"), matrix("B", "p", "q")
+    >>> print(vec_text(jacobian(A @ X @ B, "X"), 2))
+    Bᵀ ⊗ A
+    """
+    return layout_to_text(vec_form(e, outputs))
 
 
 def is_short(piece: str) -> bool:
@@ -143,6 +157,8 @@ class TextWriter(Writer):
         return self.at(e.base, ATOM) + "ᵀ"
 
     def _sub(self, e: n.Sub) -> str:
+        if is_part(e.indices):
+            return f"{self.at(e.base, ATOM)}[{', '.join(e.indices)}]"
         return self.at(e.base, ATOM) + subscript("".join(e.indices))
 
     def _function(self, e: n.Function) -> str:
@@ -184,6 +200,9 @@ class TextWriter(Writer):
 
     def _contraction(self, e: n.Contraction) -> str:
         return " : ".join(self.at(part, PRODUCT) for part in e.parts)
+
+    def _kronecker(self, e: n.Kronecker) -> str:
+        return " ⊗ ".join(self.at(part, PRODUCT) for part in e.parts)
 
     def _einstein(self, e: n.Einstein) -> str:
         return f'einsum("{e.subscripts}", {", ".join(self.write(a) for a in e.arguments)})'

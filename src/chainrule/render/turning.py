@@ -31,11 +31,30 @@ def _walked(part: Any) -> Any:
 def _turned_product(e: Product) -> Layout:
     parts = flattened(e)
     scalars = [p for p in parts if p.kind == "scalar"]
-    back = _turned([p for p in parts if p.kind != "scalar"])
+    arrays = [p for p in parts if p.kind != "scalar"]
+    back = _turned(arrays)
     if back is None:
-        return e
-    whole = (*scalars, *reversed(back)) if e.kind == "scalar" else (*scalars, Transpose(Product(tuple(reversed(back)))))
-    return Product(whole) if len(whole) > 1 else whole[0]
+        return Product((*scalars, *_in_runs(arrays)))
+    if e.kind == "scalar":
+        return Product((*scalars, *reversed(back)))
+    if len(back) == 1:
+        return Transpose(Product((*scalars, *back))) if scalars else e
+    whole = Transpose(Product(tuple(reversed(back))))
+    return Product((*scalars, whole)) if scalars else whole
+
+
+def _in_runs(arrays: list[Layout]) -> list[Layout]:
+    """M (A − B)ᵀ y is M (yᵀ(A − B))ᵀ: turn a sum together with a neighbour that is none."""
+    result: list[Layout] = []
+    for e in arrays:
+        before = result[-1] if result else None
+        if before is not None and {_is_turned_sum(before), _is_turned_sum(e)} == {True, False}:
+            plain = e if _is_turned_sum(before) else before
+            if not isinstance(plain, Sum):
+                result[-1] = Transpose(Product((transpose(e), transpose(before))))
+                continue
+        result.append(e)
+    return result
 
 
 def _turned_entries(e: Hadamard) -> Layout:

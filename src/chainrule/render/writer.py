@@ -15,9 +15,9 @@ RELATION, SUM, ELEMENTWISE, QUOTIENT, PRODUCT, POWER, ATOM = range(7)
 BINDING = {"call": ATOM, "power": POWER, "product": PRODUCT, "sum": SUM, "relation": RELATION, "atom": ATOM}
 
 LEVELS: dict[type[Any], int] = {
-    n.Relation: RELATION, n.Chain: RELATION, n.Sum: SUM, n.BigSum: ELEMENTWISE, n.Hadamard: ELEMENTWISE,
-    n.Quotient: ELEMENTWISE, n.Fraction: QUOTIENT, n.Dot: QUOTIENT, n.Contraction: QUOTIENT, n.Product: PRODUCT,
-    n.Power: POWER, n.Transpose: POWER,
+    n.Relation: RELATION, n.Chain: RELATION, n.Sum: SUM, n.Kronecker: SUM, n.BigSum: ELEMENTWISE,
+    n.Hadamard: ELEMENTWISE, n.Quotient: ELEMENTWISE, n.Fraction: QUOTIENT, n.Dot: QUOTIENT, n.Contraction: QUOTIENT,
+    n.Product: PRODUCT, n.Power: POWER, n.Transpose: POWER,
 }  # fmt: skip
 
 OPENING = frozenset("([{,|<>≤≥=‖")
@@ -59,6 +59,7 @@ class Writer(ABC):
             n.Transpose: self._transpose, n.Sub: self._sub, n.Function: self._function, n.Applied: self._applied,
             n.BigSum: self._big_sum, n.Cases: self._cases, n.Relation: self._relation, n.Bracket: self._bracket,
             n.Differential: self._differential, n.Contraction: self._contraction, n.Einstein: self._einstein,
+            n.Kronecker: self._kronecker,
             n.Chain: self._chain,
         }  # fmt: skip
 
@@ -143,6 +144,8 @@ class Writer(ABC):
     def _differential(self, e: n.Differential) -> str: ...
     @abstractmethod
     def _contraction(self, e: n.Contraction) -> str: ...
+    @abstractmethod
+    def _kronecker(self, e: n.Kronecker) -> str: ...
     @abstractmethod
     def _einstein(self, e: n.Einstein) -> str: ...
     @abstractmethod

@@ -1,8 +1,8 @@
 """Terms that are zero, or a multiple of another, found by their values at random points modulo a large prime.
 
-A polynomial that is zero at a random point is zero with probability 1 − degree/p (Schwartz 1980, Zippel 1979). Functions
-other than powers and inverses stand for themselves: equal arguments give one random value. Two points with different
-sizes are asked, so that what holds for one size only is not taken for a law.
+A polynomial that is zero at a random point is zero with probability 1 − degree/p (Schwartz 1980, Zippel 1979).
+Functions other than powers and inverses stand for themselves: equal arguments give one random value. Two points with
+different sizes are asked, so that what holds for one size only is not taken for a law.
 """
 
 from __future__ import annotations

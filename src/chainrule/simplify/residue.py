@@ -151,7 +151,7 @@ def inverse(a: np.ndarray) -> np.ndarray:
 
 
 def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a[:, :, None] * b[None, :, :] % PRIME).sum(axis=1) % PRIME
+    return np.asarray((a[:, :, None] * b[None, :, :] % PRIME).sum(axis=1) % PRIME)
 
 
 def _reflection(v: np.ndarray) -> np.ndarray:
@@ -160,7 +160,7 @@ def _reflection(v: np.ndarray) -> np.ndarray:
     if not square:
         raise NoResidue
     outer = v[:, None] * v[None, :] % PRIME
-    return (np.eye(len(v), dtype=np.int64) - outer * (2 * pow(square, -1, PRIME) % PRIME)) % PRIME
+    return np.asarray((np.eye(len(v), dtype=np.int64) - outer * (2 * pow(square, -1, PRIME) % PRIME)) % PRIME)
 
 
 def _scattered(name: str, a: np.ndarray) -> np.ndarray:

@@ -34,7 +34,10 @@ COMPUTED: tuple[tuple[str, str, Callable[[Expr], Expr]], ...] = (
 )
 _FINAL: WeakSet[Expr] = WeakSet()  # what the usual rules leave as it is, known once for all
 EXPANSION = ("multiply out", "multiplied out, terms merge or cancel")
-CANCELLATION = ("terms that cancel", "their values at random points modulo a prime are those of zero or of another term")
+CANCELLATION = (
+    "terms that cancel",
+    "at random points modulo a prime they have the value zero, or that of another term",
+)
 SPLITTING = ("inverse of a product", "(AB)⁻¹ = B⁻¹A⁻¹ for square matrices")
 
 
@@ -57,6 +60,7 @@ class _Simplification:
     rules: Sequence[Rule]
     record: Record | None
     final: MutableSet[Expr] = field(default_factory=set)
+    compact: set[Expr] = field(default_factory=set)  # what multiplying out does not shorten
 
     def __post_init__(self) -> None:
         if self.rules is SIMPLIFICATIONS:
@@ -84,8 +88,11 @@ class _Simplification:
     def at_root(self, e: Expr) -> Expr:
         """Apply everything at the root."""
         e = self.tidied(e, self.record)
-        after = expanded(e, lambda t: self.tidied(t, None))
-        return e if after is e else self.noted(*EXPANSION, e, after)
+        after = e if e in self.compact else expanded(e, lambda t: self.tidied(t, None))
+        if after is e:
+            self.compact.add(e)
+            return e
+        return self.noted(*EXPANSION, e, after)
 
     def tidied(self, e: Expr, record: Record | None) -> Expr:
         """Apply the rows and the computed rules, but do not multiply out."""

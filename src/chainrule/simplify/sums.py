@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from chainrule.expression.node import Add, Expr, Identity, Number, Ones, Subscripts
 from chainrule.expression.power import exponent_of, power_of
 from chainrule.expression.product import Factor, einsum, factors_of
-from chainrule.expression.shape import Scalar
-from chainrule.expression.total import add_terms
+from chainrule.expression.shape import Scalar, Size
+from chainrule.expression.total import add_terms, linear_terms
 from chainrule.simplify.length import length
 from chainrule.simplify.orientation import oriented
 
@@ -41,7 +41,27 @@ def _factored_once(e: Add) -> Expr:
                 return candidate
             if not _is_ambiguous(terms, shared, e.ndim):
                 break
-    return e
+    together = _added_first(e, terms)
+    return e if together is None or length(together) >= length(e) else together
+
+
+def _added_first(e: Add, terms: list[Term]) -> Expr | None:
+    """Σᵢ aᵢ + Σᵢ bᵢ = Σᵢ (aᵢ + bᵢ): add first what is summed over an axis of one size, A1⃗ + B1⃗ = (A + B)1⃗."""
+    n = e.ndim
+    found: dict[Size, list[tuple[int, Term]]] = {}
+    for k, (c, factors) in enumerate(terms):
+        used = [i for f, sub in factors if not isinstance(f, Ones) for i in sub]
+        axes = [axis for f, sub in factors for axis in zip(f.shape, sub, strict=True)]
+        lone = [(size, i) for size, i in axes if i >= n and used.count(i) == 1]
+        for size, i in lone[:1]:
+            rest = _renamed([*factors, (Ones((size,)), (i,))], len(factors), (n,), n)
+            found.setdefault(size, []).append((k, (c, rest)))
+    size, chosen = max(found.items(), key=lambda item: len(item[1]), default=("", []))
+    if len(chosen) < 2:
+        return None
+    product = _grouped(e, [term for _, term in chosen], Ones((size,)), (n,))
+    others = [(c, t) for k, (c, t) in enumerate(linear_terms(e)) if k not in {k for k, _ in chosen}]
+    return product if product is None or not others else add_terms([(1, product), *others], e.shape)
 
 
 def _reads_better(candidate: Expr, e: Expr, factor: Expr) -> bool:

@@ -35,6 +35,7 @@ PRECEDENCE: Mapping[str, Binding] = {
     "+": Binding(20, "left"),  "-": Binding(20, "left"),
     "bound": Binding(25, "prefix"),                     # Σ, Π, max over an index
     "*": Binding(30, "left"),  "/": Binding(30, "left"),
+    "otimes": Binding(30, "left"),
     "@": Binding(30, "left"),  "dot": Binding(30, "left"),
     "juxt": Binding(40, "left"),
     "function": Binding(45, "prefix"),                  # \sin x, without brackets

@@ -10,7 +10,8 @@ from chainrule.errors import Span
 
 BinaryOperator = Literal[
     "+", "-",
-    "*",            # element-wise product: NumPy `*`, MATLAB `.*`, LaTeX \odot \circ \otimes(as Hadamard)
+    "*",            # element-wise product: NumPy `*`, MATLAB `.*`, LaTeX \odot \circ
+    "otimes",       # \otimes or `⊗`: Kronecker product of matrices of two shapes, else element-wise as in Parr and Howard
     "/",            # element-wise quotient: NumPy `/`, MATLAB `./`, \oslash, and \frac
     "**",           # element-wise power: NumPy `**` or `^`, MATLAB `.^`
     "@",            # matrix product: NumPy `@`

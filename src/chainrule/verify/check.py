@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.derivative.differentiate import jacobian, substitute
 from chainrule.evaluate import Place, evaluate
-from chainrule.expression.node import Expr, Symbol
+from chainrule.expression.node import Apply, Expr, Symbol, walk
 from chainrule.rewrite.statement import (
     Called,
     Derivation,
@@ -66,7 +66,7 @@ def judged(derivation: Derivation, points: int = POINTS, seed: int = 0) -> Deriv
 
 
 def _places(derivation: Derivation, points: int, seed: int) -> list[_Place]:
-    extra = [derivation.wrt, *_free_symbols(derivation)]
+    extra = [*derivation.variables, *_free_symbols(derivation)]
     rng = np.random.default_rng(seed + 1)
     result = []
     for values, sizes in generic_points([derivation.function, *derivation.results.values()], points, seed, extra):
@@ -84,6 +84,8 @@ def _free_symbols(derivation: Derivation) -> list[Symbol]:
     for step in derivation.steps:
         for side in (step.equation.left, *step.equation.right):
             found |= set(_symbols(side))
+    for definition in derivation.names.values():
+        found |= set(definition.symbols.values())
     return sorted(found - set(derivation.names), key=lambda s: s.order)
 
 
@@ -182,9 +184,19 @@ def _partial(p: Partial, place: _Place) -> np.ndarray:
     return place.partials[p]
 
 
+def _held_still(e: Expr, place: _Place) -> Expr:
+    """Return `e` with what counts as a constant (`stop_gradient`) put in as its value here, under a name of its own."""
+    held: dict[Expr, Expr] = {}
+    for k, node in enumerate(walk(e)):
+        if isinstance(node, Apply) and node.op.is_held:
+            held[node] = Symbol(f"held_{k}", node.shape)
+            place.values[f"held_{k}"] = place.value(node)
+    return substitute(e, held) if held else e
+
+
 def _difference_error(p: Partial, claimed: Written, place: _Place) -> float:
     """Compare the claimed derivative times a random direction with the central difference along it."""
-    function = _function_of(p, place)
+    function = _held_still(_function_of(p, place), place)
     at = place.values[p.wrt.name]
     direction = place.rng.normal(size=at.shape)
     direction /= max(1.0, float(np.linalg.norm(direction)))
