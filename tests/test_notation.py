@@ -668,3 +668,80 @@ def test_no_vec_form(formula: str, shapes: dict[str, str]) -> None:
     e = cr.parse(formula, {name: tuple(shape) for name, shape in shapes.items()}, syntax="text")
     with pytest.raises(DomainError, match="no form with ⊗"):
         vec_text(cr.jacobian(e, "X"), e.ndim)
+
+
+# --- text that reads back
+SPELLED = [
+    (A.T @ (A @ x - c), "A'*(A*x - c)"),
+    (X @ w + bias, "X*w + b*vector(1)"),
+    (b.sum((y - relu(affine)) ** 2) / N, "1/N*norm2(y - relu(X*w + b*vector(1)))^2"),
+    (b.trace(A @ inv(B)), "tr(A*inv(B))"),
+    (1 + exp(x), "vector(1) + exp(x)"),
+    (x * a / c, "a.*x./c"),
+    (x**3 @ a, "a'*x.^3"),
+    (b.outer(x, a) + 1, "x*a' + matrix(1)"),
+    (A + b.eye("n"), "A + eye"),
+    (b.diag(x) @ A * B, "diag(x)*(A.*B)"),
+    (b.sum(A), "sum(A)"),
+    (b.sum(A, axis=1), "A*vector(1)"),
+    (b.outer(x, b.ones("m")), "x*ones(m)'"),
+    (b.norm(x) ** 3, "norm2(x)^3"),
+    (step(x - 1), "(x > 1)"),
+]
+
+
+@pytest.mark.parametrize("e, expected", SPELLED, ids=[expected for _, expected in SPELLED])
+def test_matlab_text(e: Expr, expected: str) -> None:
+    assert source_text(e, "matlab") == expected
+    assert cr.parse(expected, {name: s.shape for name, s in e.symbols.items()}, syntax="matlab") is e
+
+
+@pytest.mark.parametrize("e", [T, b.contract("ij,ik,il,jk,jl,kl->", A, B, A, B, A, B), CATALOGUE["logsumexp"](A)])
+def test_matlab_text_says_what_it_lacks(e: Expr) -> None:
+    with pytest.raises(DomainError, match="MATLAB text has"):
+        source_text(e, "matlab")
+
+
+@pytest.mark.parametrize("syntax", ["matlab", "latex"])
+def test_text_with_columns_reads_back(syntax: Any) -> None:
+    @settings(max_examples=300, deadline=None)
+    @given(expressions())
+    def reads_back(e: Expr) -> None:
+        try:
+            source = source_text(e, syntax)
+        except DomainError:
+            return
+        back = cr.parse(source, {name: symbol.shape for name, symbol in e.symbols.items()}, syntax=syntax)
+        if ")'" in source or r")^\top" in source:  # (A − B)ᵀ(A + B): the parser's transpose turns the terms of the sum
+            values = values_for(e)
+            np.testing.assert_allclose(expected_value(back, values), expected_value(e, values), rtol=1e-7)
+        else:
+            assert back is e
+
+    reads_back()
+
+
+@pytest.mark.parametrize("op", CATALOGUE.entries, ids=lambda op: op.name)
+@pytest.mark.parametrize("syntax", ["text", "matlab", "latex"])
+def test_operations_read_back(op: Any, syntax: Any) -> None:
+    if op.extents:
+        return
+    e = op(*(Symbol(name, tuple(core) or ("n",)) for name, core in zip("ABD", op.core.inputs, strict=False)))
+    if e.ndim > 2 and syntax != "text":
+        return
+    shapes = {name: symbol.shape for name, symbol in e.symbols.items()}
+    assert cr.parse(source_text(e, syntax), shapes, syntax=syntax) is e
+
+
+def test_floats_are_short_to_read_and_exact_to_copy() -> None:
+    e = 0.12345678901234567 * x + 1e-40 * a
+    assert text(e) == "1e-40a + 0.123457x"
+    assert latex(e) == r"1 \cdot 10^{-40} \mathbf{a} + 0.123457 \mathbf{x}"
+    for syntax in ("text", "matlab", "latex"):
+        assert cr.parse(source_text(e, syntax), {"x": "n", "a": "n"}, syntax=syntax) is e
+
+
+def test_a_derivative_of_many_axes_is_written_entry_by_entry() -> None:
+    derivation = cr.derive(cr.parse("A @ X @ B", {"A": ("n", "n"), "X": ("n", "m"), "B": ("m", "k")}), "X")
+    assert "(∂f/∂X)ᵢⱼₖₗ = AᵢₖBₗⱼ" in str(derivation)
+    assert r"\left(\frac{\partial \mathbf{f}}{\partial \mathbf{X}}\right)_{ijkl}" in derivation.to_latex()

@@ -47,7 +47,7 @@ from chainrule.expression.shape import show_shape
 from chainrule.expression.tracing import trace as trace_function
 from chainrule.render.html import derivation_html
 from chainrule.render.latex import derivation_latex, latex
-from chainrule.render.text import derivation_text, text
+from chainrule.render.text import derivation_lines, derivation_text, text
 from chainrule.rewrite.statement import Derivation, Detail, Layout, Narrative
 from chainrule.simplify.simplify import simplify
 from chainrule.simplify.structure import symmetric_gradient
@@ -57,7 +57,12 @@ from chainrule.verify.check import judged
 Syntax = Literal["auto", "text", "matlab", "latex"]
 Formula = Expr | str
 
-Derivation.views = {"text": derivation_text, "latex": derivation_latex, "html": derivation_html}
+Derivation.views = {
+    "text": derivation_text,
+    "lines": derivation_lines,
+    "latex": derivation_latex,
+    "html": derivation_html,
+}
 
 
 # --- from text and functions to expressions

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import click
@@ -15,6 +14,7 @@ from chainrule.cli.page import definition_line, failed, show_derivation
 from chainrule.cli.terminal import QUIET, Page
 from chainrule.expression.node import Expr
 from chainrule.notation.written import notate_equation
+from chainrule.render.html import escape
 from chainrule.render.latex import layout_to_latex
 from chainrule.render.text import layout_to_text
 from chainrule.rewrite.statement import Derivation, Step

@@ -96,7 +96,8 @@ class Elaboration:
     # --- leaves
     def number(self, tree: Num) -> Value:
         """A number."""
-        return Value((), lambda: Number(exact(tree.value)))
+        value = tree.value if tree.value.denominator == 1 else float(tree.value)  # decimals mean what floats mean
+        return Value((), lambda: Number(exact(value)))
 
     def name(self, tree: Name) -> Value:
         """A symbol, a size, or a constant."""

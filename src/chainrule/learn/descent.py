@@ -164,7 +164,7 @@ class Run:
         return "oscillating" if self.overshoots(loss) else "converged"
 
     def curvature(self) -> float | None:
-        """Return the bound of the curvature, or what is measured at the best parameters, which a kink nearby inflates."""
+        """Return the bound of the curvature, or what is measured at the best parameters (a kink nearby inflates it)."""
         return self.bound or largest_curvature(self.function, self.best)
 
     def overshoots(self, loss: float) -> bool:

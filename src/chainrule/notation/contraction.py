@@ -215,6 +215,8 @@ class Network:
         (edge,) = self.edges
         if isinstance(edge.layout, Constant):
             return Function("diag", self._vector(left + right), "matrix") if left or right else edge.layout
+        if left and right and isinstance(edge.layout, Bracket):  # a mask selects from the outer product: [Z > 0] ⊙ δwᵀ
+            return hadamard([edge.seen_from(i), product(self._vector(left), transpose(self._vector(right)))])
         parts = [edge.seen_from(i)]
         if left:
             parts.insert(0, Function("diag", self._vector(left), "matrix"))

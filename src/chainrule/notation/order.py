@@ -132,7 +132,7 @@ def _factor_group(e: Layout) -> int:
         return 1
     if is_plain(e):
         return 0 if isinstance(e, Extent) else 2
-    if isinstance(e, Transpose | Power | Root):
+    if isinstance(e, Transpose | Power | Root | Sub):
         return _factor_group(e.base)
     return GROUPS.get(type(e), 5)
 
@@ -194,6 +194,8 @@ def scaled(coefficient: Scalar, above: list[Layout], below: list[Layout], body: 
     divisors = ordered_factors([*([Numeral(exact.denominator)] if exact is not None else []), *below])
     below_line = product(*divisors)
     factors = ordered_factors(as_powers(above))
+    if isinstance(body, Quotient) and body.numerator == ONE_LAYOUT and not factors and not below:
+        return Quotient(number[0], product(below_line, body.denominator))  # 1 ⊘ 2√x for (1/2) (1 ⊘ √x)
     if below_line == ONE_LAYOUT:
         return _with_body(product(*number, *factors), factors, body)
     if body is None and not any(_is_long(e) or isinstance(e, Sum) for e in factors):

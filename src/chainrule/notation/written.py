@@ -59,9 +59,11 @@ def _indices(eq: st.Equation) -> tuple[str, ...]:
     name = eq.left.name if isinstance(eq.left, st.Called) else eq.left
     if isinstance(name, Symbol) and name.ndim > 2:
         return tuple(axis_letters(name))
-    if not _is_array(eq.left) or not all(isinstance(w, Expr) for w in eq.right):
+    parts = [part for w in eq.right for part in (w.parts if isinstance(w, st.WrittenSum) else (w,))]
+    values = [part for part in parts if isinstance(part, Expr)]
+    if not _is_array(eq.left) or len(values) < len(parts):
         return ()
-    letters = free_letters(name for w in eq.right if isinstance(w, Expr) for name in w.symbols)
+    letters = free_letters(name for e in values for name in e.symbols)
     return tuple(next(letters) for _ in eq.left.shape)
 
 

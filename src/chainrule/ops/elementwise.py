@@ -98,7 +98,7 @@ expm1 = Op(
     derivative=lambda z, y: exp(z),
     because="expm1(z) is exp(z) − 1, and the constant drops out",
     rule="exponential",
-    notation=Notation(text="(exp($z) − 1)", latex=r"(\exp($z) - 1)"),
+    notation=Notation(text="exp($z) − 1", latex=r"\exp($z) - 1", binding="sum"),
     code=Code("$xp.expm1($z)"),
     fold=known(at=0, value=0),
 )

@@ -33,7 +33,7 @@ def lyapunov_inverse(h: Any, xp: Any) -> Any:
 def _sums_of_pairs(h: np.ndarray) -> np.ndarray:
     """Return how far the eigenvalue sums λᵢ + λⱼ of H are from 0."""
     values = np.linalg.eigvals(h)
-    return np.abs(values[..., :, None] + values[..., None, :]).min(axis=(-2, -1)) - 0.05
+    return np.asarray(np.abs(values[..., :, None] + values[..., None, :]).min(axis=(-2, -1)) - 0.05)
 
 
 def _lyapunov_jacobian(H: Expr, T: Expr) -> Expr:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import chainrule.notation.layout as n
 from chainrule.notation.layout import Layout
 from chainrule.notation.matrix import notate
@@ -22,6 +20,14 @@ STYLE = (
 )
 
 
+ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
+
+
+def escape(text: str) -> str:
+    """Return text that stands for itself in HTML. (The library's `html` costs 5 ms to import.)"""
+    return text.translate(ENTITIES)
+
+
 def formula(e: Layout) -> str:
     """Return notation as a span, Unicode to read and LaTeX to take away; an equation has one `=` a line."""
     words = escape(layout_to_text(e))
@@ -29,7 +35,7 @@ def formula(e: Layout) -> str:
         sides = [escape(layout_to_text(side)) for side in e.sides]
         links = "".join(f"<br>&emsp;{sign} {side}" for sign, side in zip(e.signs[1:], sides[2:], strict=True))
         words = f"{sides[0]} {e.signs[0]} {sides[1]}{links}" + (f"&emsp;{escape(e.condition)}" if e.condition else "")
-    return f'<span class="formula" data-latex="{escape(layout_to_latex(e), quote=True)}">{words}</span>'
+    return f'<span class="formula" data-latex="{escape(layout_to_latex(e))}">{words}</span>'
 
 
 def derivation_html(d: Derivation) -> str:

@@ -43,6 +43,10 @@ class LatexInputWriter(LatexWriter):
     def _numeral(self, e: n.Numeral) -> str:
         return f"{Decimal(repr(e.value)):f}" if isinstance(e.value, float) else str(e.value)
 
+    def decimal(self, e: n.Fraction) -> str:
+        """Quotients stay as they are."""
+        return ""
+
     def _applied(self, e: n.Applied) -> str:
         if e.op.core.inputs == (("n",),) and not e.op.core.output and e.arguments[0].kind == "matrix":
             raise DomainError(f"LaTeX has no {e.op.name} along the rows of a matrix", hint="write it in NumPy text")

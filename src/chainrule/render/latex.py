@@ -26,6 +26,7 @@ from chainrule.render.writer import (
     extends,
     flattened,
     is_coefficient,
+    shortened,
 )
 from chainrule.rewrite.statement import Derivation
 
@@ -58,6 +59,12 @@ def layout_to_latex(e: Layout) -> str:
 def vec_latex(e: Expr, outputs: int) -> str:
     """Write a Jacobian in vec form; its first `outputs` axes are those of the function. Raises: DomainError."""
     return layout_to_latex(vec_form(e, outputs))
+
+
+def powers_of_ten(number: str) -> str:
+    """Return a number with its power of ten written out."""
+    digits, _, exponent = number.partition("e")
+    return rf"{digits} \cdot 10^{{{int(exponent)}}}" if exponent else digits
 
 
 def escaped(text: str) -> str:
@@ -100,7 +107,7 @@ class LatexWriter(Writer):
         return dressed(e.name, e.kind)
 
     def _numeral(self, e: n.Numeral) -> str:
-        return str(e.value)
+        return powers_of_ten(shortened(e.value))
 
     def _extent(self, e: n.Extent) -> str:
         return dressed(e.size, "scalar")
@@ -131,13 +138,14 @@ class LatexWriter(Writer):
 
     def _quotient(self, e: n.Quotient) -> str:
         above = self.write(e.numerator) if isinstance(e.numerator, n.Hadamard) else self.at(e.numerator, PRODUCT)
-        return rf"{above} \oslash {self.at(e.denominator, PRODUCT)}"
+        return rf"{above} \oslash {self.at(e.denominator, POWER)}"
 
     def _dot(self, e: n.Dot) -> str:
         return rf"{self.at(e.left, POWER)} \cdot {self.at(e.right, POWER)}"
 
     def _fraction(self, e: n.Fraction) -> str:
-        return rf"\frac{{{self.write(e.numerator)}}}{{{self.write(e.denominator)}}}"
+        whole = rf"\frac{{{self.write(e.numerator)}}}{{{self.write(e.denominator)}}}"
+        return powers_of_ten(self.decimal(e)) or whole
 
     def _sum(self, e: n.Sum) -> str:
         result = ""

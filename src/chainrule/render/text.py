@@ -26,6 +26,7 @@ from chainrule.render.writer import (
     extends,
     flattened,
     is_coefficient,
+    shortened,
 )
 from chainrule.rewrite.statement import Derivation
 
@@ -98,7 +99,7 @@ class TextWriter(Writer):
         return parts.before + word + (subscript(parts.below) if parts.below else "")
 
     def _numeral(self, e: n.Numeral) -> str:
-        return str(e.value)
+        return shortened(e.value)
 
     def _extent(self, e: n.Extent) -> str:
         return self._name(n.Name(e.size))
@@ -124,13 +125,13 @@ class TextWriter(Writer):
 
     def _quotient(self, e: n.Quotient) -> str:
         above = self.write(e.numerator) if isinstance(e.numerator, n.Hadamard) else self.at(e.numerator, PRODUCT)
-        return f"{above} ⊘ {self.at(e.denominator, PRODUCT)}"
+        return f"{above} ⊘ {self.at(e.denominator, POWER)}"
 
     def _dot(self, e: n.Dot) -> str:
         return f"{self.at(e.left, POWER)}·{self.at(e.right, POWER)}"
 
     def _fraction(self, e: n.Fraction) -> str:
-        return f"{self.at(e.numerator, PRODUCT)}/{self.at(e.denominator, POWER)}"
+        return self.decimal(e) or f"{self.at(e.numerator, PRODUCT)}/{self.at(e.denominator, POWER)}"
 
     def _sum(self, e: n.Sum) -> str:
         result = ""
@@ -236,6 +237,11 @@ def _derivative(d: Derivation, name: str) -> Layout:
     if d.cotangent is not None:
         return n.Name(f"d{name}")
     return n.Differential(n.Name(d.function_name), n.Name(name))
+
+
+def derivation_lines(d: Derivation) -> str:
+    """Return the equation of each step on a line of its own."""
+    return "\n".join(layout_to_text(notate_equation(step.equation, d.layout)) for step in d.steps)
 
 
 def derivation_text(d: Derivation) -> str:

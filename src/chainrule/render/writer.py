@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import chainrule.notation.layout as n
+from chainrule.expression.shape import Scalar
 from chainrule.notation.layout import Layout
 
 # levels of binding, loosest first
@@ -32,6 +33,11 @@ def flattened(e: n.Product) -> list[Layout]:
 def is_coefficient(e: Layout) -> bool:
     """True for a number and for a fraction, which stand apart from what they multiply."""
     return isinstance(e, n.Numeral | n.Fraction)
+
+
+def shortened(value: Scalar) -> str:
+    """Return a number as people read it: a float with at most six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def ends_open(parts: list[Layout]) -> bool:
@@ -81,6 +87,12 @@ class Writer(ABC):
     def parenthesized(self, text: str) -> str:
         """Return the text in parentheses."""
         return f"({text})"
+
+    def decimal(self, e: n.Fraction) -> str:
+        """Return a quotient of large whole numbers as a decimal; "" for any other."""
+        if isinstance(e.numerator, n.Numeral) and isinstance(e.denominator, n.Numeral) and e.denominator.value > 1e6:
+            return shortened(float(e.numerator.value / e.denominator.value))
+        return ""
 
     def filled(self, template: str, op_parameters: tuple[str, ...], arguments: tuple[Layout, ...]) -> str:
         """Fill an operation's template; an argument that stands between delimiters needs no parentheses of its own."""

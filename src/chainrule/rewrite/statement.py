@@ -190,6 +190,11 @@ class Derivation:
     def __str__(self) -> str:
         return self.views["text"](self)
 
+    @property
+    def lines(self) -> list[str]:
+        """The equation of each step, one line each, without its rule and reason."""
+        return self.views["lines"](self).split("\n")
+
     def to_latex(self) -> str:
         """Write the derivation in LaTeX (an `align*` block for each part, with the rules' names)."""
         return self.views["latex"](self)

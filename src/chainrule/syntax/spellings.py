@@ -71,7 +71,8 @@ MATLAB = Spellings(MATLAB_INFIX, number=r"(?:[0-9]+(?:\.[0-9]+|\.(?![*/^']))?|\.
 LATEX: Mapping[str, Infix] = {
     **EVERYWHERE, "=": Infix("=="), "*": Infix("juxt", "*"),
     r"\cdot": Infix("dot"), r"\times": Infix("juxt", "*"), r"\div": Infix("/"), r"\oslash": Infix("/"),
-    r"\odot": Infix("*"), r"\circ": Infix("*"), r"\otimes": Infix("otimes"), r"\ast": Infix("*"), r"\bigcirc": Infix("*"),
+    r"\odot": Infix("*"), r"\circ": Infix("*"), r"\otimes": Infix("otimes"), r"\ast": Infix("*"),
+    r"\bigcirc": Infix("*"),
     r"\le": Infix("<="), r"\leq": Infix("<="), r"\leqslant": Infix("<="), r"\lt": Infix("<"),
     r"\ge": Infix(">="), r"\geq": Infix(">="), r"\geqslant": Infix(">="), r"\gt": Infix(">"),
     r"\ne": Infix("!="), r"\neq": Infix("!="),

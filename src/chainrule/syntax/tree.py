@@ -11,7 +11,7 @@ from chainrule.errors import Span
 BinaryOperator = Literal[
     "+", "-",
     "*",            # element-wise product: NumPy `*`, MATLAB `.*`, LaTeX \odot \circ
-    "otimes",       # \otimes or `⊗`: Kronecker product of matrices of two shapes, else element-wise as in Parr and Howard
+    "otimes",       # \otimes or `⊗`: Kronecker product of matrices of two shapes, else element-wise (Parr and Howard)
     "/",            # element-wise quotient: NumPy `/`, MATLAB `./`, \oslash, and \frac
     "**",           # element-wise power: NumPy `**` or `^`, MATLAB `.^`
     "@",            # matrix product: NumPy `@`
