@@ -66,6 +66,6 @@ def __dir__() -> list[str]:
 __all__ = [
     "ChainruleError", "Compiled", "Derivation", "DomainError", "Expr", "FormulaSyntaxError", "ShapeError", "Symbol",
     "UnknownSymbol", "compile", "contract", "derive", "describe", "diag", "dot", "eye", "grad", "hessian", "jacobian",
-    "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "ones", "outer", "parse", "power", "scalar", "simplify",
-    "source", "sum", "symbol", "trace", "transpose", "vector", "vjp", "zeros",
+    "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "ones", "outer", "parse", "power", "scalar",
+    "simplify", "source", "sum", "symbol", "trace", "transpose", "vector", "vjp", "zeros",
 ]  # fmt: skip
