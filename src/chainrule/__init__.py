@@ -21,6 +21,7 @@ from chainrule.api import (
     diag,
     dot,
     eye,
+    formula,
     grad,
     hessian,
     jacobian,
@@ -41,6 +42,7 @@ from chainrule.api import (
     symbol,
     trace,
     transpose,
+    vec_form,
     vector,
     vjp,
     zeros,
@@ -65,7 +67,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ChainruleError", "Compiled", "Derivation", "DomainError", "Expr", "FormulaSyntaxError", "ShapeError", "Symbol",
-    "UnknownSymbol", "compile", "contract", "derive", "describe", "diag", "dot", "eye", "grad", "hessian", "jacobian",
-    "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "ones", "outer", "parse", "power", "scalar",
-    "simplify", "source", "sum", "symbol", "trace", "transpose", "vector", "vjp", "zeros",
+    "UnknownSymbol", "compile", "contract", "derive", "describe", "diag", "dot", "eye", "formula", "grad", "hessian",
+    "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "ones", "outer", "parse", "power",
+    "scalar", "simplify", "source", "sum", "symbol", "trace", "transpose", "vec_form", "vector", "vjp", "zeros",
 ]  # fmt: skip

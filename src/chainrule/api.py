@@ -46,8 +46,9 @@ from chainrule.expression.op import CATALOGUE, Op
 from chainrule.expression.shape import show_shape
 from chainrule.expression.tracing import trace as trace_function
 from chainrule.render.html import derivation_html
-from chainrule.render.latex import derivation_latex, latex
-from chainrule.render.text import derivation_lines, derivation_text, text
+from chainrule.render.input import source_text as source_text_of
+from chainrule.render.latex import derivation_latex, latex, vec_latex
+from chainrule.render.text import derivation_lines, derivation_text, text, vec_text
 from chainrule.rewrite.statement import Derivation, Detail, Layout, Narrative
 from chainrule.simplify.simplify import simplify
 from chainrule.simplify.structure import symmetric_gradient
@@ -293,6 +294,32 @@ def default_name(function: Expr, taken: Iterable[str], cotangent: str = "") -> s
     return next((name for name in letters if name not in taken), "output")
 
 
+# --- writing
+def vec_form(f: Formula, wrt: Expr | str, syntax: Literal["text", "latex"] = "text") -> str:
+    """Write ∂vec(f)/∂vec(wrt) with Kronecker products, vec stacking columns: Bᵀ ⊗ A for f = A X B.
+
+    Raises: DomainError if the Jacobian has no such form; UnknownSymbol.
+    Source: Magnus and Neudecker, Matrix Differential Calculus, chapter 9.
+
+    >>> print(vec_form("A @ X @ B", "X"))
+    Bᵀ ⊗ A
+    """
+    e = _expression(f)
+    return (vec_text if syntax == "text" else vec_latex)(jacobian(e, wrt), e.ndim)
+
+
+def formula(e: Expr, syntax: Literal["text", "latex", "matlab"] = "text") -> str:
+    """Write an expression as `parse` reads it back: `parse(formula(e, s), shapes, syntax=s) is e`.
+
+    Raises: DomainError for what the syntax cannot say, such as an array of three axes in MATLAB text.
+
+    >>> x = vector("x", "n")
+    >>> formula(exp(x) * x)
+    'x * exp(x)'
+    """
+    return source_text_of(e, syntax)
+
+
 # --- programs
 def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = ()) -> Compiled:  # noqa: A001
     """Return one function that computes all expressions together, shared parts once.
@@ -336,7 +363,7 @@ maximum, minimum, where, step = (CATALOGUE[n] for n in ("maximum", "minimum", "w
 
 __all__ = [
     "Compiled", "Derivation", "Expr", "Symbol", "add", "compile", "contract", "default_name", "derive", "describe",
-    "diag", "dot", "eye", "grad", "hessian", "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply",
-    "ones", "operation_names", "outer", "parse", "power", "scalar", "simplify", "source", "subtract", "sum", "symbol",
-    "trace", "transpose", "understand", "vector", "vjp", "zeros",
+    "diag", "dot", "eye", "formula", "grad", "hessian", "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean",
+    "multiply", "ones", "operation_names", "outer", "parse", "power", "scalar", "simplify", "source", "subtract",
+    "sum", "symbol", "trace", "transpose", "understand", "vector", "vec_form", "vjp", "zeros",
 ]  # fmt: skip

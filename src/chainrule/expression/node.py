@@ -6,7 +6,6 @@ These classes only hold and intern. What makes a product or a sum canonical is i
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -16,6 +15,11 @@ from chainrule.errors import DomainError, ShapeError
 from chainrule.expression.budget import spend
 from chainrule.expression.operators import Operators
 from chainrule.expression.shape import Scalar, Shape, Size, show_shape
+
+try:  # `hashlib` loads OpenSSL first, which takes longer than everything else in this module
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 if TYPE_CHECKING:
     from chainrule.expression.op import Op
@@ -111,7 +115,7 @@ def _fill(node: Expr, shape: Shape, args: tuple[Expr, ...], label: str, extra: s
             f"the expression is nested more than {MAX_DEPTH} operations deep",
             hint="name an intermediate result and differentiate in parts",
         )
-    digest = hashlib.blake2b(f"{label}|{extra}|{shape}".encode(), digest_size=8)
+    digest = blake2b(f"{label}|{extra}|{shape}".encode(), digest_size=8)
     for arg in args:
         digest.update(bytes([arg.rank]))
         digest.update(arg.order[2])
