@@ -24,6 +24,7 @@ Examples:
   chainrule derive "trace(A @ X)" --wrt X --shape A:n,m --layout denominator
   chainrule derive "sin(x**2)" --name u1=x**2 --detail full
   chainrule derive "norm(A @ x - b)**2" --wrt x --code numpy > gradient.py
+  chainrule derive "softmax(Q @ K.T) @ V" --wrt Q --cotangent dO
   chainrule derive - --format latex < formula.txt
 
 \b
@@ -63,6 +64,9 @@ class FormulaCommand(click.Command):
     help="From the inside out, or from the loss back; auto goes back where matrices lie on the way.",
 )
 @click.option(
+    "--cotangent", metavar="NAME", help="Derive the vector–Jacobian product with this: dO for a matrix-valued O."
+)
+@click.option(
     "--detail",
     type=click.Choice(["brief", "normal", "full"]),
     default="normal",
@@ -87,8 +91,8 @@ class FormulaCommand(click.Command):
 @click.pass_context
 def derive(
     ctx: click.Context, formula: str, variables: tuple[str, ...], shapes: tuple[str, ...], layout: Layout | None,
-    narrative: Narrative, detail: Detail, names: tuple[str, ...], syntax: api.Syntax, form: str | None,
-    code: str | None,
+    narrative: Narrative, cotangent: str | None, detail: Detail, names: tuple[str, ...], syntax: api.Syntax,
+    form: str | None, code: str | None,
 ) -> None:  # fmt: skip
     """Derive EXPR step by step: every step with its rule, its reason, and a check with numbers.
 
@@ -102,7 +106,16 @@ def derive(
     known = {**function.symbols, **{n: s for e in parts.values() for n, s in e.symbols.items() if n not in parts}}
     title = left if left and left.isidentifier() and left not in {*function.symbols, *parts} else None
     derivations = [
-        api.derive(function, wrt, layout=layout, narrative=narrative, detail=detail, names=parts, function_name=title)
+        api.derive(
+            function,
+            wrt,
+            layout=layout,
+            narrative=narrative,
+            detail=detail,
+            names=parts,
+            function_name=title,
+            cotangent=cotangent,
+        )
         for wrt in variables or only_symbol(list(known))
     ]
     ctx.exit(show_answers([Answer(d, understood.inferred) for d in derivations], form, code))

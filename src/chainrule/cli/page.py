@@ -26,7 +26,8 @@ def show_derivation(page: Page, d: Derivation) -> None:
 def show_ending(page: Page, d: Derivation) -> None:
     """Write the result without names, what was assumed, and how many steps were verified."""
     page.heading("Result")
-    result = Chain((title_layout(d), notate_written(d.result, d.function.ndim, d.layout)), ("=",))
+    outputs = d.function.ndim if d.cotangent is None else 0
+    result = Chain((title_layout(d), notate_written(d.result, outputs, d.layout)), ("=",))
     for line in equation_lines(" " * NUMBER, result, page.columns):
         page.line((line, HEADING))
     for sentence in d.assumptions:
@@ -35,7 +36,9 @@ def show_ending(page: Page, d: Derivation) -> None:
 
 
 def title_layout(d: Derivation) -> Layout:
-    """Return the notation of what is derived, ∂C/∂w."""
+    """Return the notation of what is derived: ∂C/∂w, or dQ with a cotangent."""
+    if d.cotangent is not None:
+        return Name(f"d{d.wrt.name}")
     return Differential(Name(d.function_name), Name(d.wrt.name))
 
 

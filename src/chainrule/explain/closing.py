@@ -174,6 +174,8 @@ def _closed_form(
     if masked:  # Σ over the active samples says the same as the mask
         unmasked = substitute(named, {i.symbol: i.definition for i in names if "mask" in i.symbol.facts})
         forms = (Indexed(unmasked, size, samples=True), named)
-    because = "the whole derivative as one product of matrices and vectors" if result.shape else "the whole derivative"
+    because = "the whole derivative"
+    if result.shape:
+        because += " as one product of matrices and vectors" if result.ndim <= 2 else ", entry by entry"
     steps.append(Step("closed form", Equation(left, forms, root.symbol.ndim), because, None, "closed form"))
     return steps

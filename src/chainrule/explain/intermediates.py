@@ -105,20 +105,24 @@ def _only_scaled(node: Einsum) -> bool:
 def _names(picked: list[Expr], function: Expr, wanted: Mapping[Expr, str], taken: set[str]) -> dict[Expr, str]:
     """Choose a name for each: by its role (z, u, v) while the roles differ, else u₁, u₂, …"""
     rows = [node for node in picked if is_of_rows(node) and node not in wanted]
-    if len(rows) == 1 and "p" not in taken:
-        wanted = {**wanted, rows[0]: "p"}
+    letter = "P" if rows and rows[0].ndim > 1 else "p"
+    if len(rows) == 1 and letter not in taken:
+        wanted = {**wanted, rows[0]: letter}
     roles = [wanted.get(node) or _role(node, picked) for node in picked]
     free = [r for node, r in zip(picked, roles, strict=True) if node not in wanted]
     if len(set(free)) < len(free) or set(free) & taken or not any(s.shape for s in function.symbols.values()):
         numbered = iter(_numbered("u", len(free), taken | set(roles) - set(free)))
         roles = [wanted[node] if node in wanted else next(numbered) for node in picked]
+    capital = [r.upper() if n.ndim > 1 and n not in wanted else r for n, r in zip(picked, roles, strict=True)]
+    if not set(capital) - set(roles) & taken:
+        roles = capital
     return dict(zip(picked, roles, strict=True))
 
 
 def is_of_rows(e: Expr) -> bool:
     """True for a function of a whole vector that is a vector again, such as a softmax: its entries are weights."""
     whole = isinstance(e, Apply) and bool(e.args) and not e.op.is_elementwise
-    return whole and e.ndim == 1 and e.shape == e.args[0].shape
+    return whole and e.ndim in (1, 2) and len(e.op.core.output) == 1 and e.shape == e.args[0].shape
 
 
 def _role(node: Expr, picked: list[Expr]) -> str:
