@@ -121,8 +121,9 @@ def _names(picked: list[Expr], function: Expr, wanted: Mapping[Expr, str], taken
 
 def is_of_rows(e: Expr) -> bool:
     """True for a function of a whole vector that is a vector again, such as a softmax: its entries are weights."""
-    whole = isinstance(e, Apply) and bool(e.args) and not e.op.is_elementwise
-    return whole and e.ndim in (1, 2) and len(e.op.core.output) == 1 and e.shape == e.args[0].shape
+    if not isinstance(e, Apply) or not e.args:
+        return False
+    return len(e.op.core.output) == 1 and e.ndim <= 2 and e.shape == e.args[0].shape
 
 
 def _role(node: Expr, picked: list[Expr]) -> str:
