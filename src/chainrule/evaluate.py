@@ -62,7 +62,7 @@ class Place:
     def value(self, e: Expr) -> Any:
         """Return the value of an expression here."""
         if e not in self.done:
-            nodes = [node for node in walk(e, known=self.done)]
+            nodes = walk(e, known=self.done)
             self.sizes = bind_sizes(nodes, self.arrays, self.sizes)
             with np.errstate(all="ignore"):
                 for node in nodes:

@@ -7,7 +7,7 @@ Source: Laue, Mitterreiter, Giesen, Computing Higher Order Derivatives of Matrix
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from chainrule.errors import ShapeError, UnknownSymbol
 from chainrule.expression.budget import bounded
@@ -15,8 +15,6 @@ from chainrule.expression.node import ONE, Add, Apply, Einsum, Expr, Identity, O
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar, show_shape
 from chainrule.expression.total import add_terms, scale
-
-Carry = Callable[[Expr], Expr]
 
 
 def jacobian(y: Expr, wrt: Expr | str) -> Expr:
@@ -220,6 +218,13 @@ def substitute(e: Expr, replacements: dict[Expr, Expr]) -> Expr:
     for node in walk(e):
         done[node] = replacements[node] if node in replacements else rebuilt(node, [done[a] for a in node.args])
     return done[e]
+
+
+def put_back(e: Expr, definitions: Iterable[tuple[Expr, Expr]]) -> Expr:
+    """Return `e` with names replaced by their definitions, the last first: each may use the names before it."""
+    for name, definition in reversed(list(definitions)):
+        e = substitute(e, {name: definition})
+    return e
 
 
 def rebuilt(node: Expr, args: list[Expr]) -> Expr:

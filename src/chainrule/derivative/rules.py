@@ -326,25 +326,26 @@ def local_derivative(e: Expr, x: Symbol) -> LocalDerivative:
     """Return the rule that gives ∂e/∂x, with every other symbol held still, and the forms it is written in."""
     if isinstance(e, Apply):
         return _of_operation(e, x)
-    rule = next(rule for rule in NAMED_RULES if rule.fits(e, x))
-    name, because = rule_of(e, x)
-    return LocalDerivative(name, because, rule.forms(e, x))
+    rule = _named_rule(e, x)
+    return LocalDerivative(_title(rule, e, x), rule.because, rule.forms(e, x))
 
 
 def backward_rule(e: Expr, x: Symbol) -> tuple[str, str]:
     """Return the name of the rule that carries an adjoint from `e` back to `x`, and its sentence."""
-    name, because = rule_of(e, x)
-    sentences = [rule.backward for rule in NAMED_RULES if rule.name == name and rule.backward]
-    return name, sentences[0] if sentences else because
-
-
-def rule_of(e: Expr, x: Symbol) -> tuple[str, str]:
-    """Return the name and the sentence of the rule that gives ∂e/∂x."""
     if isinstance(e, Apply):
         return e.op.rule, e.op.because
-    rule = next(rule for rule in NAMED_RULES if rule.fits(e, x))
+    rule = _named_rule(e, x)
+    return _title(rule, e, x), rule.backward or rule.because
+
+
+def _named_rule(e: Expr, x: Symbol) -> NamedRule:
+    return next(rule for rule in NAMED_RULES if rule.fits(e, x))
+
+
+def _title(rule: NamedRule, e: Expr, x: Symbol) -> str:
+    """Return the rule's name; some go on with the rule of the function inside."""
     inner = _factors(e, x)[0][0] if rule.names_inner and _factors(e, x) else None
-    return (f"{rule.name}, {inner.op.rule}" if isinstance(inner, Apply) else rule.name), rule.because
+    return f"{rule.name}, {inner.op.rule}" if isinstance(inner, Apply) else rule.name
 
 
 def _of_operation(e: Apply, x: Symbol) -> LocalDerivative:

@@ -15,7 +15,7 @@ from chainrule.derivative.chains import TOTAL_DERIVATIVE
 from chainrule.derivative.differentiate import substitute, vjp
 from chainrule.derivative.rules import backward_rule
 from chainrule.explain.fold import folded
-from chainrule.explain.intermediates import Intermediate, Named
+from chainrule.explain.intermediates import Intermediate, Named, expanded
 from chainrule.explain.layers import layers
 from chainrule.explain.normalisation import in_normal_form, in_quotients, normalisations
 from chainrule.explain.reductions import row_sum_of, solution_in, turned, without_identities
@@ -95,7 +95,8 @@ def backpropagate(
     story = _Pass(function, tuple(wrts), named, root, cotangent, taken)
     _introduce(story)
     values = _pass_back(story)
-    results = {x: simplify(vjp(_expanded(named), x, _seed(story))) for x in wrts}
+    whole, seed = expanded(named.function, named.variables), _seed(story)
+    results = {x: simplify(vjp(whole, x, seed)) for x in wrts}
     for x in wrts:
         _closed_form(story, x, values[x], results[x])
     if cotangent is None:
@@ -117,13 +118,6 @@ def backpropagate(
         cotangent=cotangent,
         way="adjoints",
     )
-
-
-def _expanded(named: Named) -> Expr:
-    e = named.function
-    for i in reversed(named.variables):
-        e = substitute(e, {i.symbol: i.definition})
-    return e
 
 
 def _seed(story: _Pass) -> Expr:
@@ -255,9 +249,7 @@ def _with_solutions(story: _Pass, value: Expr) -> Expr:
 
 def _in_outer_names(story: _Pass, e: Expr) -> Expr:
     """Σⱼ P ⊙ dP with dP = dO Vᵀ is Σⱼ dO ⊙ O: put adjoints back and read the function's own value in it."""
-    unfolded = e
-    for i in reversed(story.defined):
-        unfolded = substitute(unfolded, {i.symbol: i.definition})
+    unfolded = expanded(e, story.defined)
     back = folded(unfolded, story.root.symbol, story.root.definition)
     return back if length(back) <= length(e) and back is not unfolded else e
 
@@ -309,8 +301,5 @@ def _without_adjoints(story: _Pass, value: Expr) -> Expr:
     normal = {f"d{n.quotient.name}" for n in normalisations(story.named.variables)}
     if not normal:
         return value if deep or len(used) != 1 else simplify(substitute(value, {used[0].symbol: used[0].definition}))
-    e = value
-    for i in reversed(story.defined):
-        if i.symbol.name not in normal:
-            e = substitute(e, {i.symbol: i.definition})
+    e = expanded(value, [i for i in story.defined if i.symbol.name not in normal])
     return e if e is value else in_normal_form(story.named.variables, e)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from chainrule.derivative.differentiate import substitute
 from chainrule.explain.fold import folded
-from chainrule.explain.intermediates import Intermediate, is_of_rows
+from chainrule.explain.intermediates import Intermediate, expanded, is_of_rows
 from chainrule.explain.samples import has_gate, sampled
 from chainrule.explain.summary import update
 from chainrule.expression.node import Add, Apply, Einsum, Expr, Symbol
@@ -50,10 +50,9 @@ def closing_steps(
     steps: list[Step] = []
     current = total
     if variables and set(total.symbols) & {i.symbol.name for i in variables}:
-        current = _expanded(total, variables)
-        names = ", ".join(
-            spoken(i.symbol.name) for i in reversed(variables) if i.symbol.name in _used(total, variables)
-        )
+        current = expanded(total, variables)
+        used = _used(total, variables)
+        names = ", ".join(spoken(i.symbol.name) for i in reversed(variables) if i.symbol.name in used)
         forms = _forms(current, root.symbol.ndim, size)
         because = "put the definitions back in place of the names"
         steps.append(
@@ -75,7 +74,7 @@ def closing_steps(
     named, definitions = _named(result, root, variables)
     for i in variables:
         if is_of_rows(i.definition):
-            named = folded(named, i.symbol, _expanded(i.definition, variables))
+            named = folded(named, i.symbol, expanded(i.definition, variables))
     if named is not result or not _already_said(steps, total, result, variables):
         steps += _closed_form(result, named, definitions, left, root, size)
     steps += update(named, root, wrt, "; the row becomes a column first" if wrt.ndim == 1 else "")
@@ -96,12 +95,6 @@ def _used(e: Expr, variables: tuple[Intermediate, ...]) -> set[str]:
         if i.symbol.name in found:
             found |= set(i.definition.symbols)
     return found
-
-
-def _expanded(e: Expr, variables: tuple[Intermediate, ...]) -> Expr:
-    for i in reversed(variables):
-        e = substitute(e, {i.symbol: i.definition})
-    return e
 
 
 def _forms(e: Expr, outputs: int, size: Size | None) -> tuple[Written, ...]:

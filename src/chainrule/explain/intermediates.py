@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from chainrule.derivative.differentiate import substitute
+from chainrule.derivative.differentiate import put_back, substitute
 from chainrule.errors import DomainError
 from chainrule.expression.build import multiply
 from chainrule.expression.build import sum as sum_of
@@ -23,6 +23,11 @@ class Intermediate:
 
     symbol: Symbol
     definition: Expr
+
+
+def expanded(e: Expr, variables: Iterable[Intermediate]) -> Expr:
+    """Return `e` with the definitions, each in terms of earlier names, in place of the names."""
+    return put_back(e, [(i.symbol, i.definition) for i in variables])
 
 
 @dataclass(frozen=True, slots=True)

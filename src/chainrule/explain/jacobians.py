@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chainrule.derivative.chains import chain_rule
-from chainrule.derivative.differentiate import jacobian, substitute
+from chainrule.derivative.differentiate import jacobian
 from chainrule.derivative.rules import diagonal_condition, local_derivative, reader_order
 from chainrule.explain.closing import closing_steps
 from chainrule.explain.fold import folded
-from chainrule.explain.intermediates import Intermediate, intermediates
+from chainrule.explain.intermediates import Intermediate, expanded, intermediates
 from chainrule.explain.reductions import without_identities
 from chainrule.explain.samples import has_gate, sample_axis, sampled
 from chainrule.explain.summary import assumptions
@@ -94,7 +94,7 @@ def multiply_jacobians(
         _forward(story)
     else:
         _backward(story)
-    result = simplify(jacobian(_expanded(story), wrt))
+    result = simplify(jacobian(expanded(story.root.definition, story.variables), wrt))
     closing = closing_steps(story.totals[root.symbol], root, named.variables, wrt, story.size, result)
     return Derivation(
         function=function,
@@ -110,13 +110,6 @@ def multiply_jacobians(
 def depends_on_names(story: _Story) -> bool:
     """True if the variable occurs at all, be it inside a name."""
     return any(depends_on(i.definition, story.wrt) for i in story.chain)
-
-
-def _expanded(story: _Story) -> Expr:
-    e = story.root.definition
-    for i in reversed(story.variables):
-        e = substitute(e, {i.symbol: i.definition})
-    return e
 
 
 def _say_constant(story: _Story) -> None:

@@ -21,7 +21,6 @@ from chainrule.expression.total import add_terms, linear_terms
 from chainrule.rewrite.facts import is_symmetric
 
 PRE_ACTIVATION, ACTIVATION, SCORES, PROBABILITIES, RESIDUAL, KERNEL, MATRIX = "Z", "A", "S", "P", "E", "K", "M"
-LINEAR_ROLES = (PRE_ACTIVATION, SCORES)
 
 
 @dataclass(frozen=True, slots=True)

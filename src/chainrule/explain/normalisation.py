@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chainrule.derivative.differentiate import substitute
 from chainrule.explain.fold import folded
-from chainrule.explain.intermediates import Intermediate
+from chainrule.explain.intermediates import Intermediate, expanded
 from chainrule.explain.reductions import multiplied_out
 from chainrule.expression.build import sum as sum_of
 from chainrule.expression.node import Einsum, Expr, Subscripts, Symbol, depends_on, is_zero, zeros
@@ -69,9 +69,6 @@ def _without_centred_sums(variables: Sequence[Intermediate], e: Expr) -> Expr:
     for i in variables:
         for axis in range(i.symbol.ndim):
             total = sum_of(i.symbol, axis=axis)
-            whole = total
-            for j in reversed(variables):
-                whole = substitute(whole, {j.symbol: j.definition})
-            if is_zero(simplify(whole)):
+            if is_zero(simplify(expanded(total, variables))):
                 e = folded(e, zeros(total.shape), total)
     return e

@@ -17,7 +17,6 @@ from chainrule.expression.survey import GREEK, Occurrence, Survey
 
 # A rank; "size": a size used as a number; "rows": xᵢ is row i of X; "euler": the number e.
 Kind = int | Literal["size", "rows", "euler"]
-Reading = tuple[tuple[str, Kind], ...]
 Preference = tuple[tuple[Kind, float], ...]
 T = TypeVar("T")
 

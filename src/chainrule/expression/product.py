@@ -17,7 +17,6 @@ from chainrule.expression.extent import is_derived, plus, terms_of, times
 from chainrule.expression.node import (
     ONE,
     Add,
-    Apply,
     Dimension,
     Einsum,
     Expr,
@@ -292,8 +291,3 @@ def factors_of(e: Expr) -> list[Factor]:
     if isinstance(e, Einsum):
         return list(zip(e.args, e.subscripts, strict=True))
     return [(e, tuple(range(len(e.shape))))]
-
-
-def is_power(e: Expr) -> bool:
-    """True for a constant power other than the first."""
-    return isinstance(e, Apply) and power.exponent_of(e)[1] != 1

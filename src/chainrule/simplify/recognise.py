@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chainrule.expression.build import power, scalar, sum, vector
-from chainrule.ops.elementwise import cosh, exp, log, log1p, sigmoid, sinh, softplus, tanh
+from chainrule.ops.elementwise import cosh, exp, log, sigmoid, sinh, tanh
 from chainrule.ops.reduction import logsumexp, softmax
 from chainrule.rewrite.rule import Rule
 
@@ -38,8 +38,6 @@ RECOGNISED = (
     Rule("sigmoid, spelled out", power(1 + exp(u), -1), sigmoid(-u), "σ(z) is 1/(1 + exp(−z))"),
     Rule("sigmoid, spelled out", exp(u) * sigmoid(-u), sigmoid(u), "exp(z) σ(−z) = exp(z)/(1 + exp(z)) = σ(z)"),
     Rule("log-sum-exp, spelled out", log(total), logsumexp(v), "logsumexp(z) is ln(sum(exp(z)))"),
-    Rule("softplus, spelled out", log(1 + exp(u)), softplus(u), "softplus(z) is ln(1 + exp(z))"),
-    Rule("softplus, spelled out", log1p(exp(u)), softplus(u), "softplus(z) is ln(1 + exp(z))"),
     Rule("tanh, spelled out", sinh(u) * power(cosh(u), -1), tanh(u), "tanh(z) is sinh(z)/cosh(z)"),
     Rule(
         "tanh, spelled out",

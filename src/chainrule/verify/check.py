@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from chainrule.derivative.differentiate import jacobian, substitute
+from chainrule.derivative.differentiate import jacobian, put_back, substitute
 from chainrule.evaluate import Place, evaluate
 from chainrule.expression.node import Apply, Expr, Symbol, walk
 from chainrule.rewrite.statement import (
@@ -169,11 +169,8 @@ def _function_of(p: Partial, place: _Place) -> Expr:
     if p.direct:
         return definition
     if (definition, p.wrt) not in place.expanded:
-        e = definition
-        for symbol, inner in reversed(list(place.names.items())):
-            if symbol is not p.wrt:
-                e = substitute(e, {symbol: inner})
-        place.expanded[definition, p.wrt] = e
+        others = [(symbol, inner) for symbol, inner in place.names.items() if symbol is not p.wrt]
+        place.expanded[definition, p.wrt] = put_back(definition, others)
     return place.expanded[definition, p.wrt]
 
 
