@@ -1,0 +1,240 @@
+"""The harness of the timed benchmarks: peers take turns in one process; medians and ratios become a table and JSON.
+
+A topic is a file with `races(small)`, which yields a `Race` for each case, and ends with `main("topic", races)`:
+
+    def races(small: bool = False) -> Iterator[Race]:
+        n = 30 if small else 1000
+        yield Race(f"quadratic, n = {n}", lambda: quadratic(n))       # the peers are made when their turn comes
+
+    def quadratic(n) -> Peers:                                      # name -> call without arguments, finished when back
+        return {"chainrule": lambda: ours(A=A), "by hand": lambda: A + A.T, "JAX jit": lambda: ready(jitted(A))}
+
+Before a case is timed, every peer's result is compared with the reference's (the peer "by hand", or the first one).
+A peer that disagrees is named in the table as wrong, with its error, and is not timed; if ours disagrees, that is an
+error. `tests/test_benchmarks.py` does the same comparison for `races(small=True)` of every topic. Options of a topic:
+
+    python benchmarks/topic.py [--only WORDS] [--seconds S] [--small] [--list]
+
+`--only` runs the cases whose title holds the words; results/<topic>.json keeps the last run of every case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+Peers = dict[str, Callable[[], Any]]
+OURS = "chainrule"
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("numpy", "scipy", "numba", "jax", "jaxlib", "torch", "tensorgrad")
+SAMPLE = 1e-3  # seconds: what is faster is repeated until it takes this long
+ROUNDS = 5  # at least
+
+
+@dataclass(frozen=True)
+class Race:
+    """One case: what it is called, a function that makes the peers, and how nearly they have to agree.
+
+    `unchecked` are peers whose result is not comparable, such as the limit that memory sets; `ours` is whom the others
+    are divided by. `facts` (sizes, bytes, operations) are saved with the figures.
+    """
+
+    case: str
+    make: Callable[[], Peers]
+    tolerance: float = 1e-8
+    unchecked: frozenset[str] = frozenset()
+    ours: str = OURS
+    facts: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The figures of a race: medians in milliseconds, medians of the ratios to ours, and the errors of who is wrong."""
+
+    case: str
+    median_ms: dict[str, float]
+    ratio: dict[str, float]
+    wrong: dict[str, str]
+    rounds: int
+    facts: Mapping[str, float | str]
+
+
+# --- the same numbers
+def installed(*names: str) -> bool:
+    """Return whether all these packages can be imported."""
+    return all(importlib.util.find_spec(name) is not None for name in names)
+
+
+def arrays_of(result: Any) -> list[np.ndarray]:
+    """Return a result, one array or several from any library, as NumPy arrays."""
+    parts = result if isinstance(result, tuple | list) else (result,)
+    return [np.asarray(part.detach().cpu() if hasattr(part, "detach") else part) for part in parts]
+
+
+def error_between(found: Any, wanted: Any) -> float:
+    """Return the largest difference relative to the largest entry; infinite for other shapes or for what is no number.
+
+    Entries that are NaN in both count as equal.
+    """
+    worst = 0.0
+    pairs = arrays_of(found), arrays_of(wanted)
+    if len(pairs[0]) != len(pairs[1]):
+        return float("inf")
+    for a, b in zip(*pairs, strict=True):
+        if a.shape != b.shape:
+            return float("inf")
+        if a.size:
+            a, b = a.astype(np.float64), b.astype(np.float64)
+            gap = np.max(np.where(np.isnan(a) & np.isnan(b), 0.0, np.abs(a - b)))
+            scale = max(float(np.nanmax(np.abs(b))), 1e-300)
+            worst = max(worst, float("inf") if np.isnan(gap) else float(gap) / scale)
+    return worst
+
+
+def disagreements(race: Race, peers: Peers) -> dict[str, str]:
+    """Return who does not compute the numbers of the reference, each with its error or its exception."""
+    checked = [name for name in peers if name not in race.unchecked]
+    reference = "by hand" if "by hand" in checked else checked[0]
+    wanted = [np.array(part) for part in arrays_of(peers[reference]())]
+    wrong = {}
+    for name in checked:
+        try:
+            error = error_between(peers[name](), wanted)
+        except Exception as problem:  # a peer's own failure is a finding, and the others still race
+            if name == race.ours:
+                raise
+            wrong[name] = f"{type(problem).__name__}: {problem}"[:200]
+            continue
+        if not error <= race.tolerance:
+            wrong[name] = f"relative error {error:.1e}"
+    return wrong
+
+
+# --- the time
+def timed(run: Callable[[], Any], number: int) -> float:
+    """Return the seconds that one of `number` calls takes."""
+    start = time.perf_counter()
+    for _ in range(number):
+        run()
+    return (time.perf_counter() - start) / number
+
+
+def raced(race: Race, seconds: float) -> Result:
+    """Compare, then time the peers in turns for about this long. Raises: AssertionError if ours is wrong."""
+    peers = race.make()
+    wrong = disagreements(race, peers)
+    assert race.ours not in wrong, f"{race.case}: {wrong[race.ours]}"
+    runners = {name: run for name, run in peers.items() if name not in wrong}
+    numbers = {}
+    for name, run in runners.items():
+        run()
+        numbers[name] = max(1, round(SAMPLE / max(timed(run, 1), 1e-9)))
+    samples: dict[str, list[float]] = {name: [] for name in runners}
+    gc.collect()
+    gc.disable()
+    end = time.perf_counter() + seconds
+    while len(samples[race.ours]) < ROUNDS or time.perf_counter() < end:
+        turn = len(samples[race.ours]) % len(runners)
+        for name in [*list(runners)[turn:], *list(runners)[:turn]]:
+            samples[name].append(timed(runners[name], numbers[name]))
+    gc.enable()
+    ours = samples[race.ours]
+    ratios = {
+        name: statistics.median(t / o for t, o in zip(times, ours, strict=True)) for name, times in samples.items()
+    }
+    medians = {name: 1e3 * statistics.median(times) for name, times in samples.items()}
+    return Result(race.case, medians, ratios, wrong, len(ours), race.facts)
+
+
+# --- what is shown and kept
+def table(title: str, results: Sequence[Result]) -> Table:
+    """Return a table: a row for each case, a column for each peer, milliseconds and how many times ours."""
+    names = list(dict.fromkeys(name for r in results for name in (*r.median_ms, *r.wrong)))
+    shown = Table(title=title, title_justify="left", caption="median ms (× ours), peers in turns in one process")
+    shown.add_column("case")
+    for name in names:
+        shown.add_column(name, justify="right")
+    for r in results:
+        shown.add_row(r.case, *(_cell(r, name) for name in names))
+    return shown
+
+
+def _cell(r: Result, name: str) -> str:
+    if name in r.wrong:
+        return f"wrong: {r.wrong[name][:40]}"
+    return f"{r.median_ms[name]:.4g} ({r.ratio[name]:.2f}×)" if name in r.median_ms else ""
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: the processor, its cores, the versions of what ran."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    model = ""
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
+    return {
+        "processor": model or platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": found,
+    }
+
+
+def saved(topic: str, results: Iterable[Result]) -> Path:
+    """Write the results into results/<topic>.json, beside the cases of earlier runs that were not run now."""
+    path = RESULTS / f"{topic}.json"
+    kept = json.loads(path.read_text())["cases"] if path.exists() else {}
+    now = {"date": time.strftime("%Y-%m-%d"), "machine": machine()}
+    for r in results:
+        ratios = {name: round(value, 3) for name, value in r.ratio.items()}
+        medians = {name: round(value, 6) for name, value in r.median_ms.items()}
+        figures = {"median_ms": medians, "times_ours": ratios, "wrong": r.wrong, "rounds": r.rounds}
+        kept[r.case] = {**now, **figures, "facts": dict(r.facts)}
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"topic": topic, "cases": kept}, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def main(topic: str, races: Callable[[bool], Iterator[Race]]) -> None:
+    """Run the races of a topic as the command line asks, print the table and save the figures."""
+    options = argparse.ArgumentParser(description=f"benchmark: {topic}")
+    options.add_argument("--only", default="", help="run the cases whose title holds these words")
+    options.add_argument("--seconds", type=float, default=3.0, help="for each case")
+    options.add_argument("--small", action="store_true", help="small sizes; nothing is saved")
+    options.add_argument("--list", action="store_true", help="print the titles only")
+    asked = options.parse_args()
+    console = Console(width=180, highlight=False)
+    results = []
+    for race in races(asked.small):
+        if asked.only and not all(word in race.case for word in asked.only.split()):
+            continue
+        if asked.list:
+            console.print(race.case)
+            continue
+        results.append(raced(race, asked.seconds))
+        shown = ", ".join(f"{name} {_cell(results[-1], name)}" for name in (*results[-1].median_ms, *results[-1].wrong))
+        console.print(f"{race.case}: {shown}", soft_wrap=True)
+    if results:
+        console.print(table(topic, results))
+    if results and not asked.small:
+        console.print(f"saved {saved(topic, results).name}")
