@@ -1,0 +1,1 @@
+"""Proofreading: a hand derivation is read line by line, and the first wrong line is found and explained."""
