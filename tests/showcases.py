@@ -98,6 +98,12 @@ SHOWCASES: dict[str, Callable[[], Derivation]] = {  # fmt: off
     "logistic regression hessian": lambda: derived(
         "X.T @ (sigmoid(X @ w) - y) / N", "w", {"X": ("N", "d"), "w": "d", "y": "N"}, function_name="g"
     ),
+    "logistic regression newton step": lambda: cr.newton(
+        "mean(log(1 + exp(X @ w)) - y * (X @ w))", "w", shapes={"X": ("N", "d"), "w": "d", "y": "N"}
+    ),
+    "linear regression newton step": lambda: cr.newton(
+        "norm(X @ w - y)**2", "w", shapes={"X": ("N", "d"), "w": "d", "y": "N"}
+    ),
     "layernorm": lambda: derived(CENTRED, "x", {"x": "n", "epsilon": ()}, cotangent="g"),
     "layernorm with gain": lambda: derived(
         f"gamma * {CENTRED} + beta", "x", {"x": "n", "gamma": "n", "beta": "n", "epsilon": ()}, cotangent="dy"

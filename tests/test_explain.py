@@ -160,17 +160,64 @@ def test_folding_writes_parts_by_their_names() -> None:
     assert folded(A @ x, z, B @ x) is A @ x
 
 
+LOGISTIC = "sum(log(1 + exp(X @ w)) - y * (X @ w))"
+REGRESSION: dict[str, object] = {"X": ("N", "d"), "w": "d", "y": "N"}
+
+
 def test_a_newton_step_of_logistic_regression_is_weighted_least_squares() -> None:
-    """w − H⁻¹g = (XᵀSX)⁻¹ XᵀS(Xw + S⁻¹(y − s)). Source: Hastie, Tibshirani, Friedman 2009, equation 4.27."""
-    C = cr.parse("sum(log(1 + exp(X @ w)) - y * (X @ w))", {"X": ("N", "d"), "w": "d", "y": "N"})
-    g, H = cr.grad(C, "w"), cr.hessian(C, "w")
-    at = values_of(C)
-    X, w, y = at["X"], at["w"], at["y"]
-    s = 1 / (1 + np.exp(-X @ w))
-    S = np.diag(s * (1 - s))
-    weighted = np.linalg.solve(X.T @ S @ X, X.T @ S @ (X @ w + np.linalg.solve(S, y - s)))
-    np.testing.assert_allclose(w - np.linalg.solve(H.eval(**at), g.eval(**at)), weighted)
-    assert str(H) == "Xᵀ diag(σ(Xw) ⊙ (1 − σ(Xw))) X"
+    """w − H⁻¹g = (XᵀSX)⁻¹ XᵀS(Xw + S⁻¹(y − σ)). Source: Hastie, Tibshirani, Friedman 2009, equations 4.26 and 4.27."""
+    d = cr.newton(LOGISTIC, "w", shapes=REGRESSION)
+    assert d.verified
+    assert d.lines[3:] == [
+        "∂C/∂z = σ − y",
+        "g ≔ ∂C/∂w = Xᵀ(σ − y)",
+        "s ≔ σ ⊙ (1 − σ)",
+        "S ≔ diag(s)",
+        "H ≔ ∂g/∂w = (∂g/∂z)(∂z/∂w) = XᵀSX",
+        "w₊ ≔ w − H⁻¹g = w − (XᵀSX)⁻¹ Xᵀ(σ − y)",
+        "w₊ = (XᵀSX)⁻¹ (Xᵀ S X w − Xᵀ(σ − y)) = (XᵀSX)⁻¹ Xᵀ S(z + S⁻¹(y − σ))",
+        "z̃ ≔ z + S⁻¹(y − σ)",
+        "w₊ = (XᵀSX)⁻¹ Xᵀ S z̃",
+    ]
+    rng = np.random.default_rng(0)
+    X, w, y = rng.normal(size=(9, 3)), rng.normal(size=3), rng.integers(0, 2, 9) * 1.0
+    p = 1 / (1 + np.exp(-X @ w))
+    S = np.diag(p * (1 - p))
+    weighted = np.linalg.solve(X.T @ S @ X, X.T @ S @ (X @ w + np.linalg.solve(S, y - p)))
+    np.testing.assert_allclose(d.eval(X=X, w=w, y=y), weighted)
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "last"),
+    [
+        (f"{LOGISTIC} / N", {}, "w₊ = (XᵀSX)⁻¹ Xᵀ S z̃"),
+        (f"{LOGISTIC} + lambda / 2 * (w @ w)", {}, "w₊ = (XᵀSX + λI)⁻¹ Xᵀ S z̃"),
+        ("sum(exp(X @ w) - y * (X @ w))", {}, "w₊ = (XᵀSX)⁻¹ Xᵀ S z̃"),
+        ("norm(X @ w - y)**2", {}, "w₊ = (XᵀX)⁻¹ Xᵀ y"),
+        ("x**4 - 2 * x", {"x": ()}, "x₊ ≔ x − g/H = x + (1/(6x²)) (1 − 2x³)"),
+        ("sum(exp(x)) + x @ A @ x", {"x": "n", "A": ("n", "n")},
+         "x₊ ≔ x − H⁻¹g = x − (diag(exp(x)) + A + Aᵀ)⁻¹ ((A + Aᵀ) x + exp(x))"),
+    ],
+)  # fmt: skip
+def test_newton_steps_of_other_costs(formula: str, shapes: dict[str, object], last: str) -> None:
+    d = cr.newton(formula, "x" if "x" in shapes else "w", shapes=shapes or REGRESSION)
+    assert d.verified
+    assert d.lines[-1] == last
+
+
+def test_newton_steps_where_no_sample_has_its_own_weight() -> None:
+    """A softmax over the scores ties them together; a gate may weigh a sample with 0, which has no inverse."""
+    for formula in ("logsumexp(X @ w) + w @ w", "mean((y - relu(X @ w))**2)"):
+        d = cr.newton(formula, "w", shapes={k: v for k, v in REGRESSION.items() if k in formula})
+        assert d.verified
+        assert not any(step.part == "weighted least squares" for step in d.steps)
+
+
+def test_newton_steps_are_of_scalars_by_vectors() -> None:
+    with pytest.raises(cr.ShapeError, match="scalar function of a vector"):
+        cr.newton("X @ w", "w", shapes={"X": ("N", "d"), "w": "d"})
+    with pytest.raises(cr.ShapeError, match="scalar function of a vector"):
+        cr.newton("sum(X**4)", "X", shapes={"X": ("N", "d")})
 
 
 def one_argument_formulas() -> list[tuple[str, str]]:

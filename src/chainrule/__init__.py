@@ -31,6 +31,7 @@ from chainrule.api import (
     matrix,
     mean,
     multiply,
+    newton,
     ones,
     outer,
     parse,
@@ -68,6 +69,6 @@ def __dir__() -> list[str]:
 __all__ = [
     "ChainruleError", "Compiled", "Derivation", "DomainError", "Expr", "FormulaSyntaxError", "ShapeError", "Symbol",
     "UnknownSymbol", "compile", "contract", "derive", "describe", "diag", "dot", "eye", "formula", "grad", "hessian",
-    "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "ones", "outer", "parse", "power",
-    "scalar", "simplify", "source", "sum", "symbol", "trace", "transpose", "vec_form", "vector", "vjp", "zeros",
+    "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "newton", "ones", "outer", "parse",
+    "power", "scalar", "simplify", "source", "sum", "symbol", "trace", "transpose", "vec_form", "vector", "vjp", "zeros",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from chainrule.derivative import differentiate
 from chainrule.errors import DomainError, ShapeError
 from chainrule.evaluate import bind_sizes, evaluate
 from chainrule.explain.narrative import explain
+from chainrule.explain.newton import newton_step
 from chainrule.expression.build import (
     add,
     as_expr,
@@ -271,6 +272,33 @@ def derive(
     return judged(derivation).in_layout(layout or natural)
 
 
+def newton(
+    function: Formula,
+    wrt: Expr | str,
+    *,
+    function_name: str | None = None,
+    shapes: Mapping[str, object] | None = None,
+) -> Derivation:
+    """Return the derivation of Newton's step w₊ = w − H⁻¹g for a scalar function, every step with its verdict.
+
+    Where the function reads the variable through a product Xw, each entry of it for itself (logistic, Poisson and
+    linear regression), the step is rewritten as weighted least squares: (XᵀSX)⁻¹ XᵀS z̃.
+    Shapes: function (), wrt () or (d) -> result as wrt.
+    Raises: ShapeError; UnknownSymbol; DomainError if no point is found at which the step is defined.
+    Source: Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2009, equations 4.26 and 4.27.
+
+    >>> d = newton("mean(log(1 + exp(X @ w)) - y * (X @ w))", "w")
+    >>> print(d.lines[-1])
+    w₊ = (XᵀSX)⁻¹ Xᵀ S z̃
+    """
+    left = None
+    if isinstance(function, str):
+        understood, left = understand(function, shapes)
+        function = understood.expression
+    variable = _symbol_of(differentiate.variable(function, wrt), "a Newton step")
+    return judged(newton_step(function, variable, function_name or left or default_name(function, function.symbols)))
+
+
 def _variable(function: Expr, wrt: Expr | str, names: Mapping[str, Formula]) -> Symbol:
     """Return the symbol to derive by; a name may be one that only a named expression has."""
     if isinstance(wrt, str):
@@ -364,6 +392,6 @@ maximum, minimum, where, step = (CATALOGUE[n] for n in ("maximum", "minimum", "w
 __all__ = [
     "Compiled", "Derivation", "Expr", "Symbol", "add", "compile", "contract", "default_name", "derive", "describe",
     "diag", "dot", "eye", "formula", "grad", "hessian", "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean",
-    "multiply", "ones", "operation_names", "outer", "parse", "power", "scalar", "simplify", "source", "subtract",
-    "sum", "symbol", "trace", "transpose", "understand", "vector", "vec_form", "vjp", "zeros",
+    "multiply", "newton", "ones", "operation_names", "outer", "parse", "power", "scalar", "simplify", "source",
+    "subtract", "sum", "symbol", "trace", "transpose", "understand", "vector", "vec_form", "vjp", "zeros",
 ]  # fmt: skip

@@ -76,6 +76,8 @@ def _unfolded(d: Derivation, e: Expr, kept: list[Symbol]) -> Expr:
 
 def layout_words(d: Derivation) -> str:
     """Return what the layout means, or what the results are."""
+    if d.goal is not None:
+        return f"the Newton step of {spoken(d.function_name)} by {spoken(d.wrt.name)}; gradients are columns"
     if d.cotangent is not None:
         return f"contracted with the cotangent {spoken(d.cotangent.name)} of {spoken(d.function_name)}"
     return {

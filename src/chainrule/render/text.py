@@ -229,11 +229,14 @@ INDENT = 5
 
 
 def title_of(d: Derivation) -> str:
-    """Return what is derived: `∂C/∂w`, one for each variable; `dQ` with a cotangent."""
-    return ", ".join(layout_to_text(_derivative(d, x.name)) for x in d.variables)
+    """Return what is derived: `∂C/∂w`, one for each variable; `dQ` with a cotangent; `w₊` for a Newton step."""
+    return ", ".join(layout_to_text(derived(d, x.name)) for x in d.variables)
 
 
-def _derivative(d: Derivation, name: str) -> Layout:
+def derived(d: Derivation, name: str) -> Layout:
+    """Return the notation of what is derived by the variable of that name."""
+    if d.goal is not None:
+        return n.Name(d.goal.name)
     if d.cotangent is not None:
         return n.Name(f"d{name}")
     return n.Differential(n.Name(d.function_name), n.Name(name))

@@ -167,6 +167,7 @@ class Derivation:
     assumptions: tuple[str, ...] = ()
     others: Mapping[Symbol, Expr] = field(default_factory=dict)  # the results by further variables
     cotangent: Symbol | None = None
+    goal: Symbol | None = None  # the name of the result where it is no derivative: w₊ of a Newton step
     way: Literal["Jacobians", "adjoints"] = (
         "Jacobians"  # what the steps multiply; adjoints have their variables' shapes
     )
