@@ -70,5 +70,6 @@ __all__ = [
     "ChainruleError", "Compiled", "Derivation", "DomainError", "Expr", "FormulaSyntaxError", "ShapeError", "Symbol",
     "UnknownSymbol", "compile", "contract", "derive", "describe", "diag", "dot", "eye", "formula", "grad", "hessian",
     "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "newton", "ones", "outer", "parse",
-    "power", "scalar", "simplify", "source", "sum", "symbol", "trace", "transpose", "vec_form", "vector", "vjp", "zeros",
+    "power", "scalar", "simplify", "source", "sum", "symbol", "trace", "transpose", "vec_form", "vector", "vjp",
+    "zeros",
 ]  # fmt: skip
