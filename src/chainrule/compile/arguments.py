@@ -30,12 +30,20 @@ def as_arguments(program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
     types = [array.dtype for array in arrays if isinstance(array, np.ndarray | np.generic)]
     common = np.result_type(*types) if types else np.dtype(np.float64)
     settled = [array if isinstance(array, np.ndarray) and array.ndim else common.type(array) for array in arrays]
-    return (*settled, *(_as_size(name, value) for name, value in zip(program.given, values[count:], strict=True)))
+    return (*settled, *(as_size(name, value) for name, value in zip(program.given, values[count:], strict=True)))
 
 
 def _as_array(symbol: Symbol, value: Any) -> Any:
     if not symbol.shape and isinstance(value, int | float) and not isinstance(value, np.generic):
         return float(value)
+    array = as_numbers(symbol, value)
+    if array.dtype.kind in CONVERTED or array.dtype == np.float16:
+        array = array.astype(np.float64 if array.dtype.kind in CONVERTED else np.float32)
+    return array if array.ndim else array[()]
+
+
+def as_numbers(symbol: Symbol, value: Any) -> np.ndarray:
+    """Return the value as an array of real numbers. Raises: ShapeError, DomainError."""
     if isinstance(value, Expr):
         raise DomainError(f"{symbol.name} is an expression, not an array", hint="pass numbers, or substitute first")
     if isinstance(value, np.ma.MaskedArray):
@@ -44,22 +52,22 @@ def _as_array(symbol: Symbol, value: Any) -> Any:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"{symbol.name} is not an array: {error}", expected=show_shape(symbol.shape)) from error
-    if array.dtype.kind in CONVERTED or array.dtype == np.float16:
-        array = array.astype(np.float64 if array.dtype.kind in CONVERTED else np.float32)
-    if array.dtype.kind not in KEPT:
-        raise _wrong_type(symbol, array)
-    return array if array.ndim else array[()]
+    if array.dtype.kind not in KEPT + CONVERTED:
+        raise not_real(symbol, array.dtype, array)
+    return array
 
 
-def _wrong_type(symbol: Symbol, array: np.ndarray) -> DomainError:
-    if array.dtype == object and all(isinstance(entry, Real) for entry in array.flat):
+def not_real(symbol: Symbol, dtype: Any, array: np.ndarray | None = None) -> DomainError:
+    """Return the error of entries that are no floats or integers."""
+    if array is not None and array.dtype.kind == "O" and all(isinstance(entry, Real) for entry in array.flat):
         hint = "for exact fractions call .eval(...) on the expression; for floats pass the array with .astype(float)"
     else:
         hint = "compiled code works on real numbers; convert the array first"
-    return DomainError(f"{symbol.name} holds {array.dtype}", expected="float64, float32 or integers", hint=hint)
+    return DomainError(f"{symbol.name} holds {dtype}", expected="float64, float32 or integers", hint=hint)
 
 
-def _as_size(name: str, value: Any) -> int:
+def as_size(name: str, value: Any) -> int:
+    """Return a size that was passed. Raises: DomainError."""
     if isinstance(value, int | np.integer) and value >= 0:
         return int(value)
     raise DomainError(f"the size {name} is a number of entries", expected="an integer, 0 or more", found=repr(value))

@@ -1,34 +1,158 @@
-"""The array libraries that code is written for. None but NumPy is imported before it is asked for."""
+"""The array libraries that programs run in. None but NumPy is imported before it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, reduce
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
+from chainrule.compile.arguments import as_arguments, as_numbers, as_size, check_shapes, not_real
+from chainrule.compile.dialects import IN_JAX, IN_NUMPY, IN_TORCH, Dialect
+from chainrule.compile.program import Program
 from chainrule.errors import DomainError
+from chainrule.expression.node import Symbol
+
+Run = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """One array library: its name, the module whose functions are called, and what the code calls that module."""
+class Backend(ABC):
+    """One array library: how its code is written, and what goes in and out of a compiled function."""
 
     name: str
-    module: str
-    alias: str
+    dialect: Dialect
+    install: str
+    enters_plain = False  # arguments that are right as they are skip every conversion
 
-    @property
-    def import_line(self) -> str:
-        """The first line of stand-alone code."""
-        return f"import {self.module} as {self.alias}"
+    @cached_property
+    def module(self) -> Any:
+        """The library. Raises: DomainError with the line that installs it."""
+        try:
+            return import_module(self.dialect.module)
+        except ModuleNotFoundError as error:
+            if error.name != self.dialect.module.partition(".")[0]:
+                raise
+            raise DomainError(f"{self.name} is not installed", expected=self.install) from None
 
     def scope(self) -> dict[str, Any]:
         """Return the global names of the generated code. Imports the library."""
-        return {self.alias: import_module(self.module)}
+        return {"np": np, self.dialect.alias: self.module}
+
+    @abstractmethod
+    def arguments(self, program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the values as arrays that fit, then the given sizes. Raises: ShapeError, DomainError."""
+
+    def prepared(self, run: Run, program: Program) -> Run:
+        """Return the function that is called, made of the one that was written."""
+        return run
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What the library raises where a result does not exist."""
+        return (np.linalg.LinAlgError, IndexError)
 
 
-BACKENDS: Mapping[str, Backend] = {backend.name: backend for backend in (Backend("numpy", "numpy", "np"),)}
+class NumPy(Backend):
+    """NumPy: arrays as they are, numbers as NumPy scalars."""
+
+    name, dialect, install = "numpy", IN_NUMPY, "pip install numpy"
+    enters_plain = True
+
+    def arguments(self, program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Return arrays and NumPy scalars of one type."""
+        return as_arguments(program, values)
+
+
+class Jax(Backend):
+    """JAX: the function is jitted, and traceable inside the caller's own jit, vmap and grad.
+
+    Without `jax_enable_x64` JAX keeps no float64, and neither does the function.
+    """
+
+    name, dialect, install = "jax", IN_JAX, "pip install jax"
+
+    def scope(self) -> dict[str, Any]:
+        """Return the global names, `jax` among them."""
+        return {**super().scope(), "jax": import_module("jax")}
+
+    def arguments(self, program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Return JAX arrays of one type; numbers take the type of the arrays."""
+        jnp, count = self.module, len(program.arguments)
+        pairs = list(zip(program.arguments, values[:count], strict=True))
+        arrays = [value if _is_number(value) else self._array(symbol, value) for symbol, value in pairs]
+        check_shapes(program.arguments, [np.shape(array) for array in arrays])
+        typed = [array for array in arrays if not _is_number(array)]
+        common = jnp.result_type(*typed) if typed else jnp.result_type(float)
+        settled = [jnp.asarray(array, common) for array in arrays]
+        return (*settled, *_sizes(program, values))
+
+    def _array(self, symbol: Symbol, value: Any) -> Any:
+        jnp = self.module
+        if not isinstance(value, import_module("jax").Array):
+            value = as_numbers(symbol, value)
+        if jnp.issubdtype(value.dtype, jnp.floating):
+            return jnp.asarray(value)
+        if jnp.issubdtype(value.dtype, jnp.complexfloating):
+            raise not_real(symbol, value.dtype)
+        return jnp.asarray(value, float)
+
+    def prepared(self, run: Run, program: Program) -> Run:
+        """Jit the function; sizes are known when it is traced."""
+        count = len(program.arguments)
+        jitted: Run = import_module("jax").jit(run, static_argnums=tuple(range(count, count + len(program.given))))
+        return jitted
+
+
+class Torch(Backend):
+    """PyTorch: tensors keep their type, their device and their place in autograd's graph."""
+
+    name, dialect, install = "torch", IN_TORCH, "pip install torch"
+
+    def arguments(self, program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Return tensors of one type; what is no tensor goes where the first tensor is."""
+        torch, count = self.module, len(program.arguments)
+        pairs = list(zip(program.arguments, values[:count], strict=True))
+        arrays = [value if _is_number(value) else self._tensor(symbol, value) for symbol, value in pairs]
+        check_shapes(program.arguments, [tuple(np.shape(array)) for array in arrays])
+        tensors = [array for array in arrays if not _is_number(array)]
+        # as in torch, a tensor without axes does not decide the type if there are others
+        leading = [t for t in tensors if t.ndim] or tensors
+        common = reduce(torch.promote_types, (t.dtype for t in leading)) if leading else torch.get_default_dtype()
+        places = [value.device for value in values[:count] if isinstance(value, torch.Tensor)]
+        device = places[0] if places else None
+        settled = [
+            array.to(common) if isinstance(value, torch.Tensor) else torch.as_tensor(array, dtype=common, device=device)
+            for array, value in zip(arrays, values[:count], strict=True)
+        ]
+        return (*settled, *_sizes(program, values))
+
+    def _tensor(self, symbol: Symbol, value: Any) -> Any:
+        torch = self.module
+        if not isinstance(value, torch.Tensor):
+            value = torch.as_tensor(as_numbers(symbol, value))
+        if value.is_complex():
+            raise not_real(symbol, value.dtype)
+        return value if value.is_floating_point() else value.to(torch.get_default_dtype())
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What torch raises where a result does not exist."""
+        return (self.module.linalg.LinAlgError, IndexError)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, np.generic)
+
+
+def _sizes(program: Program, values: Sequence[Any]) -> tuple[int, ...]:
+    rest = values[len(program.arguments) :]
+    return tuple(as_size(name, value) for name, value in zip(program.given, rest, strict=True))
+
+
+BACKENDS: Mapping[str, Backend] = {backend.name: backend for backend in (NumPy(), Jax(), Torch())}
 
 
 def backend_named(name: str) -> Backend:

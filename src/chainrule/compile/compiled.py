@@ -11,7 +11,7 @@ from weakref import finalize
 
 import numpy as np
 
-from chainrule.compile.arguments import as_arguments, missing_argument, unknown_argument
+from chainrule.compile.arguments import missing_argument, unknown_argument
 from chainrule.compile.backends import backend_named
 from chainrule.compile.lower import lower, ordered_symbols, sizes_of
 from chainrule.compile.source import entry_text, function_text, helpers, made_names
@@ -52,9 +52,11 @@ class Compiled:
         self.program = lower(*exprs, arguments=_arguments(exprs, accept))
         names = made_names(self.program)
         library = backend_named(backend)
-        self.source = function_text(self.program, names, "program")
-        self._run = _run_text(self.source, "program", {**helpers(self.program), **library.scope()})
+        self.source = function_text(self.program, names, "program", library.dialect)
+        run = _run_text(self.source, "program", {**helpers(self.program, library.dialect), **library.scope()})
+        self._run = library.prepared(run, self.program)
         self._enter = _run_text(entry_text(self.program, names), "enter", ENTRY_SCOPE)
+        self._library = library
         self.parameters = (*(s.name for s in self.program.arguments), *self.program.given)
         self._allowed = frozenset(self.parameters) | {a.name if isinstance(a, Symbol) else a for a in accept}
         self._count = len(self.parameters)
@@ -73,10 +75,10 @@ class Compiled:
             raise missing_argument(self.program, error.args[0]) from None
         if positional or len(values) != self._count:
             self._check_names(positional, values)
-        ready = self._enter(*arguments)
+        ready = self._enter(*arguments) if self._library.enters_plain else None
         try:
-            return self._run(*(as_arguments(self.program, arguments) if ready is None else ready))
-        except (np.linalg.LinAlgError, IndexError) as error:
+            return self._run(*(self._library.arguments(self.program, arguments) if ready is None else ready))
+        except self._library.failures as error:
             raise DomainError(f"the result is not defined at these values: {str(error).lower()}") from error
 
     def _check_names(self, positional: Sequence[Any], values: Iterable[str]) -> None:

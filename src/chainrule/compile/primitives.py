@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from chainrule.compile.dialects import IN_NUMPY, Dialect
 from chainrule.compile.program import (
     Combine,
     Constant,
@@ -22,7 +23,7 @@ from chainrule.compile.program import (
     Program,
     Reshape,
 )
-from chainrule.expression.extent import plus, terms_of
+from chainrule.expression.extent import minus, plus, terms_of
 from chainrule.expression.node import Subscripts
 from chainrule.expression.shape import Scalar, Shape, Size
 
@@ -33,11 +34,10 @@ LARGEST_INTEGER = 2**53  # beyond it, an integer is written as the float it beco
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What arguments, sizes and the array module are called in the code: identifiers that we made or checked."""
+    """What arguments and sizes are called in the code: identifiers that we made or checked."""
 
     arguments: tuple[str, ...]
     sizes: Mapping[str, str]
-    module: str = "np"
 
     def size(self, size: Size) -> str:
         """Write a size: a number, a name, or the sum that it is, in parentheses."""
@@ -84,15 +84,17 @@ def unwrapped(text: str) -> str:
 
 
 class Primitives:
-    """Writes the instructions of one program as lines of NumPy code.
+    """Writes the instructions of one program as lines of array code, in one library's dialect.
 
     `texts` holds, by instruction, what later lines call its value: a variable, or what is shorter than one (a literal,
     an argument, a transpose).
     """
 
-    def __init__(self, program: Program, names: Names) -> None:
+    def __init__(self, program: Program, names: Names, dialect: Dialect = IN_NUMPY) -> None:
         self.program = program
         self.names = names
+        self.dialect = dialect
+        self.spell = dialect.spell
         self.texts: list[str] = []
         self.numbers = program.numbers
         self.nested = self._nested()
@@ -158,10 +160,9 @@ class Primitives:
         """Write the operand with its axes in another order."""
         if labels == output:
             return text
-        if labels == output[::-1]:
-            return text.removesuffix(".T") if text.endswith(".T") else f"{text}.T"
-        order = ", ".join(str(labels.index(i)) for i in output)
-        return f"{self.names.module}.transpose({text}, ({order}))"
+        if labels == output[::-1] and len(labels) == 2:
+            return text.removesuffix(".T") if text.endswith(".T") else self.spell("reversed", x=text)
+        return self.spell("transposed", x=text, axes=", ".join(str(labels.index(i)) for i in output))
 
     def aligned(self, text: str, labels: Subscripts, output: Subscripts) -> str:
         """Write the operand so that NumPy broadcasts it along the axes of the output that it lacks."""
@@ -192,15 +193,19 @@ class Primitives:
         """Arithmetic on sizes stays a Python number, which takes the type of the array it meets; 1/0 is inf."""
         if isinstance(step.action, Contract | Combine):
             return self._elementwise(step, texts)
-        return f"float({self._elementwise(step, [f'{self.names.module}.float64({t})' for t in texts])})"
+        texts = [self.spell("float", x=t) for t in texts]
+        text = self._written_as(IN_NUMPY, step, texts) if isinstance(step.action, Map) else " / ".join(texts)
+        return self.spell("number", x=text)
 
     def _elementwise(self, step: Instruction, texts: list[str]) -> str:
         match step.action:
             case Contract():
                 return " * ".join(texts)
             case Divide(is_length):
-                below = f"({texts[1]} or {self.names.module}.inf)" if is_length else texts[1]
-                return f"{texts[0]} / {below}"
+                if is_length:
+                    below = "over a size" if step.operands[1] in self.numbers else "over a norm"
+                    return self.spell(below, x=texts[0], y=texts[1])
+                return " / ".join(texts)
             case Combine(coefficients):
                 known = [self._constant(operand) for operand in step.operands]
                 return combination(coefficients, texts, known)
@@ -211,25 +216,34 @@ class Primitives:
         return action.value if isinstance(action, Constant) else None
 
     def _applied(self, step: Instruction, texts: Sequence[str]) -> str:
+        """Write an operation; where a library's functions of several arrays take no numbers, these become arrays."""
+        if len(texts) > 1 and self.dialect.knows("operand") and "$xp." in self._line(step):
+            known = [operand in self.numbers for operand in step.operands]
+            self.uses_dtype = self.uses_dtype or any(known)
+            texts = [self.spell("operand", x=t) if k else t for t, k in zip(texts, known, strict=True)]
+        return self._written_as(self.dialect, step, texts)
+
+    def _written_as(self, dialect: Dialect, step: Instruction, texts: Sequence[str]) -> str:
         assert isinstance(step.action, Map)
         op = step.action.op
-        named = dict(zip(op.parameters, texts, strict=True)) | {"xp": self.names.module, "dtype": "dtype"}
+        named = dict(zip(op.parameters, texts, strict=True)) | {"xp": dialect.alias}
         named |= {axis: unwrapped(self.size(n)) for axis, n in zip(op.extents, step.shape, strict=bool(op.extents))}
         self.uses_dtype = self.uses_dtype or bool(op.extents)
-        line = re.sub(r"(?<=\()\$(\w+)(?=[,)])", lambda found: unwrapped(named[found[1]]), self._line(step))
+        line = self._line(step, dialect)
+        line = re.sub(r"(?<=\()\$(\w+)(?=[,)])", lambda found: unwrapped(named[found[1]]), line)
         return re.sub(r"\$(\w+)", lambda found: named[found[1]], line)
 
-    def _line(self, step: Instruction) -> str:
+    def _line(self, step: Instruction, dialect: Dialect | None = None) -> str:
         """Return the operation's own line of code, the one for known arguments if it has one."""
         assert isinstance(step.action, Map)
         op = step.action.op
         values = {p: self._constant(operand) for p, operand in zip(op.parameters, step.operands, strict=True)}
         known = {p: value for p, value in values.items() if value is not None}
-        return (op.code.special(known) if op.code.special else "") or op.code.numpy
+        return op.code.line((dialect or self.dialect).code, known)
 
     # --- one operand: sums, diagonals, expansions
     def _rearranged(self, step: Instruction, text: str, name: str) -> list[str]:
-        labels, output, xp = step.subscripts[0], step.output, self.names.module
+        labels, output = step.subscripts[0], step.output
         if len(set(labels)) < len(labels):
             return [self._diagonal(text, labels, output)]
         if len(set(output)) < len(output):
@@ -237,47 +251,67 @@ class Primitives:
         if step.summed:
             kept = tuple(i for i in labels if i in output)
             axes = [str(axis) for axis, i in enumerate(labels) if i not in output]
-            where = "" if not kept else f"axis={axes[0]}" if len(axes) == 1 else f"axis=({', '.join(axes)})"
-            return [self.transposed(f"{text}.sum({where})", kept, output)]
+            if not kept:
+                return [self.spell("total", x=text)]
+            where = axes[0] if len(axes) == 1 else f"({', '.join(axes)})"
+            return [self.transposed(self.spell("sum", x=text, axes=where), kept, output)]
+        shape = self.extent(step.shape)
         if not labels and step.operands[0] in self.numbers:
             self.uses_dtype = True
-            return [f"{xp}.full({self.extent(step.shape)}, {text}, dtype)"]
-        return [f"{xp}.broadcast_to({self.aligned(text, labels, output)}, {self.extent(step.shape)})"]
+            return [self.spell("filled", x=text, shape=shape)]
+        return [self.spell("expanded", x=self.aligned(text, labels, output), shape=shape)]
 
     def _selected(self, step: Instruction, text: str, name: str) -> list[str]:
         if isinstance(step.action, Reshape):
-            return [f"{text}.reshape({self.extent(step.shape)})"]
+            return [self.spell("reshaped", x=text, shape=self.extent(step.shape))]
         assert isinstance(step.action, Part | Pad)
         axis, start = step.action.axis, step.action.start
-        before = ":, " * axis
-        first = unwrapped(self.size(start))
+        place = {"before": ":, " * axis, "axis": str(axis), "first": unwrapped(self.size(start)), "name": name}
         if isinstance(step.action, Part) and len(step.shape) < len(step.subscripts[0]):
-            return [f"{text}[{before}{first}]"]
+            return [self.spell("entry", x=text, **place)]
         part = step if isinstance(step.action, Part) else self.program.instructions[step.operands[0]]
-        length = part.shape[axis]
-        place = f"[{before}{first if start != 0 else ''}:{unwrapped(self.size(plus(start, length)))}]"
+        end = plus(start, part.shape[axis])
+        place["end"] = unwrapped(self.size(end))
         if isinstance(step.action, Part):
-            return [text + place]
+            return [self.spell("part", x=text, **place)]
         self.uses_dtype = True
-        return [f"{self.names.module}.zeros({self.extent(step.shape)}, dtype)", f"{name}{place} = {text}"]
+        margin = f"{place['first']}, {unwrapped(self.size(minus(step.shape[axis], end)))}"
+        place["margins"] = ", ".join(f"({margin})" if k == axis else "(0, 0)" for k in range(len(step.shape))) + ","
+        place["inner_margins"] = "0, 0, " * (len(step.shape) - 1 - axis) + margin  # of the last axes, from the last on
+        return self.spell("padded", x=text, shape=self.extent(step.shape), **place).split("\n")
 
     def _diagonal(self, text: str, labels: Subscripts, output: Subscripts) -> str:
         if len(labels) == 2:
-            return f"{self.names.module}.{'diagonal' if output else 'trace'}({text})"
+            return self.spell("diagonal" if output else "trace", x=text)
         return self._einsum([text], [labels], output)
 
     def _on_the_diagonal(self, step: Instruction, text: str, name: str) -> list[str]:
-        labels, output, xp = step.subscripts[0], step.output, self.names.module
+        labels, output = step.subscripts[0], step.output
         if len(output) == 2 and len(labels) == 1:
-            return [f"{xp}.diag({text})"]
+            return [self.spell("diagonal matrix", x=text)]
         self.uses_dtype = True
         if len(output) == 2 and text == "1":
-            return [f"{xp}.eye({self.size(step.shape[0])}, dtype=dtype)"]
+            return [self.spell("identity", n=self.size(step.shape[0]))]
         once = tuple(dict.fromkeys(output))
-        return [
-            f"{xp}.zeros({self.extent(step.shape)}, dtype)",
-            f"{self._einsum([name], [output], once)}[...] = {self.aligned(text, labels, once)}",
-        ]
+        spec = einsum_spec([output], once)
+        if self.dialect.knows("on the diagonal"):
+            mask = self._diagonal_mask(step)
+            text = self.spell("typed", x=text) if step.operands[0] in self.numbers else text
+            x = self.aligned(text, labels, tuple(i if output.index(i) == k else -1 for k, i in enumerate(output)))
+            return [self.spell("on the diagonal", x=x, mask=mask)]
+        x = self.aligned(text, labels, once)
+        return self.spell("on the diagonal", x=x, shape=self.extent(step.shape), spec=spec, name=name).split("\n")
+
+    def _diagonal_mask(self, step: Instruction) -> str:
+        """Write where the entries stand that are not zero: where every axis agrees with the first of its index."""
+        output = step.output
+        equal = []
+        for k, i in enumerate(output):
+            first = output.index(i)
+            if first < k:
+                index = ", ".join(":" if axis in (first, k) else "None" for axis in range(len(output)))
+                equal.append(f"({self.spell('identity', n=self.size(step.shape[k]))} != 0)[{index}]")
+        return " & ".join(equal)
 
     # --- two operands, summed
     def _product(self, step: Instruction, texts: list[str]) -> str:
@@ -293,27 +327,33 @@ class Primitives:
         if as_matmul and len(left) <= 1 and len(right) <= 1 and not (shared and not (left and right)):
             first = self.transposed(texts[0], a, shared + left + summed)
             second = self.transposed(texts[1], b, shared + summed + right)
-            return f"{first} @ {second}"
+            return self.spell("matrix product", x=first, y=second)
         if as_matmul and not shared and a == left + summed and len(right) <= 1:
-            return f"{texts[0]} @ {self.transposed(texts[1], b, summed + right)}"
+            return self.spell("matrix product", x=texts[0], y=self.transposed(texts[1], b, summed + right))
         if shared:
             return self._einsum(texts, [a, b], out)
         axes = tuple(a.index(i) for i in summed), tuple(b.index(i) for i in summed)
-        return self.transposed(f"{self.names.module}.tensordot({texts[0]}, {texts[1]}, {axes})", left + right, out)
+        product = self.spell("tensor product", x=texts[0], y=texts[1], axes=str(axes))
+        return self.transposed(product, left + right, out)
 
     def _dot(self, texts: list[str], a: Subscripts, b: Subscripts, out: Subscripts, summed: Subscripts) -> str:
         """Both operands have the same axes: one dot product, or one for each entry of the output."""
         if not out and len(a) == 1:
-            return f"{texts[0]} @ {texts[1]}"
+            return self.spell("matrix product", x=texts[0], y=texts[1])
         if not out:
-            return f"{self.names.module}.vdot({texts[0]}, {self.transposed(texts[1], b, a)})"
+            return self.spell("inner product", x=texts[0], y=self.transposed(texts[1], b, a))
         if len(summed) == 1 and a == b == out + summed:
-            return f"{self.names.module}.vecdot({texts[0]}, {texts[1]})"
+            return self.spell("inner products", x=texts[0], y=texts[1])
         return self._einsum(texts, [a, b], out)
 
     def _einsum(self, texts: Sequence[str], subscripts: Sequence[Subscripts], output: Subscripts) -> str:
-        spec = ",".join("".join(LETTERS[i] for i in sub) for sub in subscripts)
-        return f'{self.names.module}.einsum("{spec}->{"".join(LETTERS[i] for i in output)}", {", ".join(texts)})'
+        return self.spell("einsum", spec=einsum_spec(subscripts, output), x=", ".join(texts))
+
+
+def einsum_spec(subscripts: Sequence[Subscripts], output: Subscripts) -> str:
+    """Write `ij,jk->ik`."""
+    left = ",".join("".join(LETTERS[i] for i in sub) for sub in subscripts)
+    return f"{left}->{''.join(LETTERS[i] for i in output)}"
 
 
 def combination(coefficients: Sequence[Scalar], texts: Sequence[str], known: Sequence[Scalar | None]) -> str:

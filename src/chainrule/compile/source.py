@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.compile.backends import backend_named
+from chainrule.compile.dialects import IN_NUMPY, Dialect
 from chainrule.compile.lower import lower
 from chainrule.compile.primitives import Names, Primitives
 from chainrule.compile.program import Load, Map, Program
@@ -54,17 +55,18 @@ def _size_names(program: Program) -> dict[str, str]:
 
 
 # --- the function that is run
-def function_text(program: Program, names: Names, name: str, free_early: bool = True) -> str:
+def function_text(
+    program: Program, names: Names, name: str, dialect: Dialect = IN_NUMPY, free_early: bool = True
+) -> str:
     """Return the source of a function of the arguments by position (then the given sizes) that returns the outputs."""
-    primitives = Primitives(program, names)
+    primitives = Primitives(program, names, dialect)
     lines = primitives.lines()
     results = _results(program, primitives)
     body = [_with_shape(line, shape, names) for line, shape in lines]
-    body = [line for line, _ in _freed(lines, body, results)] if free_early else body
+    body = [line for line, _ in _freed(lines, body, results)] if free_early and dialect.frees else body
     body = _size_lines(program, names, "\n".join([*(line for line, _ in lines), *results])) + body
     if primitives.uses_dtype or any("dtype" in r for r in results):
-        listed = ", ".join([*names.arguments, "0.0"])
-        body.insert(0, f"dtype = {names.module}.result_type({listed})")
+        body.insert(0, _types(program, names, dialect))
     parameters = ", ".join([*names.arguments, *(names.sizes[size] for size in program.given)])
     comments = [
         f"# {own}: {shape_words(symbol.shape, names)}"
@@ -72,6 +74,14 @@ def function_text(program: Program, names: Names, name: str, free_early: bool = 
     ]
     text = "\n".join([*comments, *body, f"return {', '.join(results)}"])
     return f"def {name}({parameters}):\n{textwrap.indent(text, '    ')}\n"
+
+
+def _types(program: Program, names: Names, dialect: Dialect) -> str:
+    """Write the line that says which type, and where, new arrays have: those of the arguments."""
+    if not names.arguments:
+        return dialect.spell("no types")
+    arrays = [own for own, symbol in zip(names.arguments, program.arguments, strict=True) if symbol.shape]
+    return dialect.spell("types", arguments=", ".join(names.arguments), like=(arrays or names.arguments)[0])
 
 
 def shape_words(shape: Shape, names: Names) -> str:
@@ -120,10 +130,10 @@ def _results(program: Program, primitives: Primitives) -> list[str]:
             root = step.operands[0]
             step = program.instructions[root]
         if k in primitives.numbers:
-            text = f"dtype.type({text})"
+            text = primitives.spell("typed", x=text)
         elif program.instructions[k].shape:
             borrowed = root in owned or isinstance(step.action, Load) or _is_expanded(program, k, primitives.numbers)
-            text = f"{primitives.names.module}.array({text})" if borrowed else text
+            text = primitives.spell("copied", x=text) if borrowed else text
             owned.add(root)
         results.append(text)
     return results
@@ -161,21 +171,27 @@ def source_text(exprs: Expr | Sequence[Expr], backend: str = "numpy", name: str 
     if not is_safe_name(name):
         raise DomainError(f"a function cannot be called {name!r}", expected="an identifier that is not taken")
     program = lower(*listed)
-    found = helpers(program)
+    found = helpers(program, library.dialect)
     names = readable_names(program, {name, *found})
     head = ["from __future__ import annotations", ""] if found else []
     any_type = any("Any" in _source_of(helper) for helper in found.values())
-    head += [library.import_line] if not any_type else ["from typing import Any", "", library.import_line]
+    line = f"import {library.dialect.module} as {library.dialect.alias}"
+    head += [line] if not any_type else ["from typing import Any", "", line]
     blocks = ["\n".join(head), *(_source_of(helper).rstrip() for helper in found.values())]
     formulas = "\n".join(f"# {formula}" for e in listed for formula in _formula(e))
     blocks.append(f"{formulas}\n{function_text(program, names, name, free_early=False)}".lstrip("\n"))
     return "\n\n\n".join(blocks)
 
 
-def helpers(program: Program) -> dict[str, Callable[..., Any]]:
+def helpers(program: Program, dialect: Dialect) -> dict[str, Callable[..., Any]]:
     """Return the functions that the lines of the operations call."""
-    ops = [step.action.op for step in program.instructions if isinstance(step.action, Map)]
-    return {op.code.helper.__name__: op.code.helper for op in ops if op.code.helper is not None}
+    found: dict[str, Callable[..., Any]] = {}
+    for k, step in enumerate(program.instructions):
+        if isinstance(step.action, Map):
+            code = step.action.op.code
+            line = code.line(IN_NUMPY.code if k in program.numbers else dialect.code, {})
+            found |= {helper.__name__: helper for helper in code.helpers if helper.__name__ in line}
+    return found
 
 
 def _source_of(helper: Callable[..., Any]) -> str:

@@ -25,18 +25,29 @@ class Notation:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """How an application is computed, with `$z` for an argument and `$xp` for the array module; one line a backend.
+    """How an application is computed, with `$z` for an argument and `$xp` for the array module; one line a language.
 
-    `helper` is the source of a function that the line calls, where one line is not enough. `special` is given the
-    arguments that are known numbers, by name, and returns a faster line for them, or "".
+    A language without a line of its own is written as NumPy is. `helper` is a function that a line calls, where one
+    line is not enough, or several; a line gives it the module as `xp`. `special` is given the arguments that are known
+    numbers, by name, and returns a faster line for them, or "".
     """
 
     numpy: str
     numba: str = ""
     jax: str = ""
     torch: str = ""
-    helper: Callable[..., Any] | None = None
+    helper: Callable[..., Any] | tuple[Callable[..., Any], ...] = ()
     special: Callable[[Mapping[str, Any]], str] | None = None
+
+    @property
+    def helpers(self) -> tuple[Callable[..., Any], ...]:
+        """The functions that lines call."""
+        return self.helper if isinstance(self.helper, tuple) else (self.helper,)
+
+    def line(self, language: str, known: Mapping[str, Any]) -> str:
+        """Return the line for a language, given the arguments that are known numbers."""
+        own = getattr(self, language) if language != "numpy" else ""
+        return own or (self.special(known) if self.special else "") or self.numpy
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +156,7 @@ def numpy_code(op: Op) -> Callable[..., Any]:
     names = {p: f"a{k}" for k, p in enumerate(op.places)}
     line = Template(op.code.numpy).substitute(names, xp="xp")
     scope: dict[str, Any] = {"xp": numpy, "dtype": numpy.float64}
-    if op.code.helper is not None:
-        scope[op.code.helper.__name__] = op.code.helper
+    scope |= {helper.__name__: helper for helper in op.code.helpers}
     # the template is a line of our own catalogue and holds only the identifiers made above
     return cast("Callable[..., Any]", eval(f"lambda {', '.join(names.values())}: {line}", scope))
 

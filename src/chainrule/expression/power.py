@@ -152,7 +152,7 @@ power = Op(
     because="the exponent comes down as a factor and is lowered by one",
     rule="power",
     notation=Notation(text="$x^$k", latex="$x^{$k}", binding="power"),
-    code=Code("$x ** $k", torch="$xp.pow($x, $k)", special=_short_line),
+    code=Code("$x ** $k", special=_short_line),
     domain=lambda x, k: numpy.where(k != numpy.round(k), x, numpy.where(k < 0, abs(x), 1.0)),
     fold=_fold,
     rational=True,

@@ -26,6 +26,13 @@ def selected_rows(start: int, k: int, n: int, dtype: Any, xp: Any) -> Any:
     return xp.eye(k, n, start, dtype=dtype)
 
 
+def rows_on_device(start: int, k: int, n: int, dtype: Any, device: Any, xp: Any) -> Any:
+    """The rows start … start + k − 1 of the identity matrix of size n."""
+    if not 0 <= start <= start + k <= n:
+        raise IndexError(f"entries {start} to {start + k - 1} of {n} do not exist")
+    return xp.eye(n, dtype=dtype, device=device)[start : start + k]
+
+
 selector = Op(
     "selector(start)",
     "()->(k,n)",
@@ -33,7 +40,11 @@ selector = Op(
     because="which entries are taken does not depend on anything",
     rule="slice",
     notation=Notation(text="I[$start:]", latex=r"\mathbf{I}_{[$start:]}"),
-    code=Code("selected_rows($start, $k, $n, dtype, $xp)", helper=selected_rows),
+    code=Code(
+        "selected_rows($start, $k, $n, dtype, $xp)",
+        torch="rows_on_device($start, $k, $n, dtype, device, $xp)",
+        helper=(selected_rows, rows_on_device),
+    ),
     rational=True,
 )
 
@@ -44,7 +55,11 @@ one_hot = Op(
     because="which entry is taken does not depend on anything",
     rule="entry",
     notation=Notation(text="e[$start]", latex=r"\mathbf{e}_{[$start]}"),
-    code=Code("selected_rows($start, 1, $n, dtype, $xp)[0]", helper=selected_rows),
+    code=Code(
+        "selected_rows($start, 1, $n, dtype, $xp)[0]",
+        torch="rows_on_device($start, 1, $n, dtype, device, $xp)[0]",
+        helper=(selected_rows, rows_on_device),
+    ),
     rational=True,
 )
 
@@ -55,7 +70,7 @@ tri = Op(
     because="a mask of zeros and ones does not depend on anything",
     rule="triangle",
     notation=Notation(text="tri($start)", latex=r"\operatorname{tri}_{$start}"),
-    code=Code("$xp.tri($m, $n, $start, dtype)"),
+    code=Code("$xp.tri($m, $n, $start, dtype)", torch="$xp.ones(($m, $n), dtype=dtype, device=device).tril($start)"),
     rational=True,
 )
 
@@ -65,7 +80,10 @@ pair = Op(
     derivative=lambda y: (),
     because="which entry goes where does not depend on anything",
     rule="reshape",
-    code=Code("$xp.eye($k, dtype=dtype).reshape($k, $m, $n)"),
+    code=Code(
+        "$xp.eye($k, dtype=dtype).reshape($k, $m, $n)",
+        torch="$xp.eye($k, dtype=dtype, device=device).reshape($k, $m, $n)",
+    ),
     rational=True,
 )
 

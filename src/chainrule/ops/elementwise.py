@@ -37,7 +37,7 @@ def error_function(z: Any, xp: Any) -> Any:
     """The error function, entry by entry."""
     from math import erf  # noqa: PLC0415 - the function must stand alone in code that people take away
 
-    return xp.vectorize(erf, otypes=[float])(z)
+    return xp.vectorize(erf, otypes=[xp.result_type(z, 0.0)])(z)
 
 
 def fold_log(z: Expr) -> Expr | None:
@@ -219,7 +219,7 @@ sigmoid = Op(
     because="the slope of the sigmoid σ is σ(1 − σ): largest at 0, where it is 1/4",
     rule="sigmoid",
     notation=Notation(text="σ($z)", latex=r"\sigma($z)"),
-    code=Code("stable_sigmoid($z, $xp)", torch="$xp.sigmoid($z)", helper=stable_sigmoid),
+    code=Code("stable_sigmoid($z, $xp)", jax="jax.nn.sigmoid($z)", torch="$xp.sigmoid($z)", helper=stable_sigmoid),
     aliases=("expit", "logistic"),
 )
 
@@ -231,7 +231,12 @@ softplus: Op = Op(
     because="the slope of softplus is the sigmoid",
     rule="softplus",
     notation=Notation(text="ln(1 + exp($z))", latex=r"\ln(1 + \exp($z))"),
-    code=Code("stable_softplus($z, $xp)", torch="$xp.nn.functional.softplus($z)", helper=stable_softplus),
+    code=Code(
+        "stable_softplus($z, $xp)",
+        jax="jax.nn.softplus($z)",
+        torch="-$xp.nn.functional.logsigmoid(-$z)",  # torch's own softplus gives up digits beyond z = 20
+        helper=stable_softplus,
+    ),
 )
 
 erf = Op(
@@ -241,7 +246,7 @@ erf = Op(
     because="the error function is the integral of the bell curve 2/√π exp(−z²)",
     rule="error function",
     notation=Notation(latex=r"\operatorname{erf}($z)"),
-    code=Code("error_function($z, $xp)", torch="$xp.erf($z)", helper=error_function),
+    code=Code("error_function($z, $xp)", jax="jax.lax.erf($z)", torch="$xp.erf($z)", helper=error_function),
     fold=known(at=0, value=0),
 )
 

@@ -13,7 +13,7 @@ from chainrule.expression.op import Code, Notation, Op
 
 def shared_maximum(z: Any, xp: Any) -> Any:
     """1 at the largest entry along the last axis, 0 elsewhere; entries that tie share the 1."""
-    largest = (z == xp.max(z, axis=-1, keepdims=True)) * (z * 0 + 1)
+    largest = (z == xp.amax(z, axis=-1, keepdims=True)) * (z * 0 + 1)
     return largest / xp.sum(largest, axis=-1, keepdims=True)
 
 

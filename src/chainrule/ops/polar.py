@@ -25,8 +25,8 @@ def orthogonal_factor(a: Any, xp: Any) -> Any:
 def lyapunov_inverse(h: Any, xp: Any) -> Any:
     """The tensor T with X = T : C for H X + X H = C."""
     n = h.shape[-1]
-    one = xp.eye(n, dtype=h.dtype)
-    sums = xp.einsum("...ik,jl->...ijkl", h, one) + xp.einsum("ik,...lj->...ijkl", one, h)
+    one = xp.tril(xp.triu(xp.ones_like(h)))
+    sums = xp.einsum("...ik,...jl->...ijkl", h, one) + xp.einsum("...ik,...lj->...ijkl", one, h)
     return xp.linalg.inv(sums.reshape(*h.shape[:-2], n * n, n * n)).reshape(sums.shape)
 
 

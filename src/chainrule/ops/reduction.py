@@ -39,7 +39,9 @@ softmax = Op(
     because="the parts of a softmax sum to 1, so raising one of them lowers all the others",
     rule="softmax",
     notation=Notation(latex=r"\operatorname{softmax}($z)"),
-    code=Code("stable_softmax($z, $xp)", torch="$xp.softmax($z, -1)", helper=stable_softmax),
+    code=Code(
+        "stable_softmax($z, $xp)", jax="jax.nn.softmax($z, axis=-1)", torch="$xp.softmax($z, -1)", helper=stable_softmax
+    ),
 )
 
 logsumexp = Op(
@@ -50,7 +52,12 @@ logsumexp = Op(
     because="the gradient of log-sum-exp is the softmax",
     rule="log-sum-exp",
     notation=Notation(latex=r"\operatorname{logsumexp}($z)"),
-    code=Code("stable_logsumexp($z, $xp)", torch="$xp.logsumexp($z, -1)", helper=stable_logsumexp),
+    code=Code(
+        "stable_logsumexp($z, $xp)",
+        jax="jax.nn.logsumexp($z, axis=-1)",
+        torch="$xp.logsumexp($z, -1)",
+        helper=stable_logsumexp,
+    ),
 )
 
 REDUCTIONS = (softmax, logsumexp)

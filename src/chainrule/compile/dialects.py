@@ -1,0 +1,113 @@
+"""How each array library spells the primitives that programs are written in: one table a library.
+
+`$xp` is the module, `$x` and `$y` are operands; every other place is a size, a shape, axes or a name. A spelling of two
+lines is an array that is made and then filled, under the name `$name`. A library that spells a primitive as NumPy does
+has no entry of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Template
+from types import MappingProxyType
+
+Spellings = Mapping[str, str]
+
+NUMPY: Spellings = {
+    # axes
+    "reversed": "$x.T",
+    "transposed": "$xp.transpose($x, ($axes))",
+    "reshaped": "$x.reshape($shape)",
+    "expanded": "$xp.broadcast_to($x, $shape)",
+    "entry": "$x[$before$first]",
+    "part": "$x[$before$first:$end]",
+    "padded": "$xp.zeros($shape, dtype)\n$name[$before$first:$end] = $x",
+    # made from numbers
+    "filled": "$xp.full($shape, $x, dtype)",
+    "identity": "$xp.eye($n, dtype=dtype)",
+    "diagonal matrix": "$xp.diag($x)",
+    "on the diagonal": '$xp.zeros($shape, dtype)\n$xp.einsum("$spec", $name)[...] = $x',
+    # read and summed
+    "diagonal": "$xp.diagonal($x)",
+    "trace": "$xp.trace($x)",
+    "total": "$x.sum()",
+    "sum": "$x.sum(axis=$axes)",
+    # products
+    "matrix product": "$x @ $y",
+    "inner product": "$xp.vdot($x, $y)",
+    "inner products": "$xp.vecdot($x, $y)",
+    "tensor product": "$xp.tensordot($x, $y, $axes)",
+    "einsum": '$xp.einsum("$spec", $x)',
+    # numbers: arithmetic on sizes, in which 1/0 is inf
+    "float": "np.float64($x)",
+    "number": "float($x)",
+    "over a size": "$x / ($y or $xp.inf)",
+    "over a norm": "$x / ($y or $xp.inf)",
+    "operand": "$x",
+    # what a function begins and ends with
+    "types": "dtype = $xp.result_type($arguments, 0.0)",
+    "no types": "dtype = $xp.result_type(0.0)",
+    "typed": "dtype.type($x)",
+    "copied": "$xp.array($x)",
+}
+
+# arrays that cannot be written to, which need no copies
+JAX: Spellings = {
+    "entry": "jax.lax.index_in_dim($x, $first, $axis, keepdims=False)",
+    "part": "jax.lax.slice_in_dim($x, $first, $end, axis=$axis)",
+    "padded": "$xp.pad($x, ($margins))",
+    "on the diagonal": "$xp.where($mask, $x, 0)",
+    "over a norm": "$x / $xp.where($y == 0, $xp.inf, $y)",
+    "typed": "$xp.asarray($x, dtype)",
+    "copied": "$x",
+}
+
+# what makes arrays is told the device; functions of two arrays take no numbers
+TORCH: Spellings = {
+    "transposed": "$x.permute($axes)",
+    "padded": "$xp.nn.functional.pad($x, ($inner_margins))",
+    "filled": "$xp.full($shape, $x, dtype=dtype, device=device)",
+    "identity": "$xp.eye($n, dtype=dtype, device=device)",
+    "on the diagonal": "$xp.where($mask, $x, 0)",
+    "over a norm": "$x / $xp.where($y == 0, $xp.inf, $y)",
+    "inner product": "$xp.dot($x.flatten(), $y.flatten())",
+    "inner products": "$xp.linalg.vecdot($x, $y)",
+    "operand": "$xp.as_tensor($x, dtype=dtype, device=device)",
+    "types": "dtype, device = $like.dtype, $like.device",
+    "no types": "dtype, device = $xp.get_default_dtype(), $xp.get_default_device()",
+    "typed": "$xp.as_tensor($x, dtype=dtype, device=device)",
+    "copied": "$x.clone()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Array code of one library: the module that is called, what the code calls it, and how primitives are spelled.
+
+    `code` is the field of an operation's `Code` that holds its line. `frees`: whether dropping an array that is no
+    longer needed gives its memory to the next one.
+    """
+
+    code: str
+    module: str
+    alias: str
+    spellings: Spellings
+    frees: bool = True
+
+    def spell(self, primitive: str, **places: str) -> str:
+        """Write a primitive: one line, or two."""
+        return Template(self.spellings[primitive]).substitute(places, xp=self.alias)
+
+    def knows(self, primitive: str) -> bool:
+        """True if the library does not spell the primitive as NumPy does."""
+        return self.spellings[primitive] != NUMPY[primitive]
+
+
+def _dialect(code: str, module: str, alias: str, own: Spellings, frees: bool = True) -> Dialect:
+    return Dialect(code, module, alias, MappingProxyType({**NUMPY, **own}), frees)
+
+
+IN_NUMPY = _dialect("numpy", "numpy", "np", {})
+IN_JAX = _dialect("jax", "jax.numpy", "jnp", JAX, frees=False)
+IN_TORCH = _dialect("torch", "torch", "torch", TORCH)
