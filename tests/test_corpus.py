@@ -75,6 +75,16 @@ def test_right_on_numbers(p: dict, seed: int) -> None:
         assert error <= TOLERANCE, str(e)
 
 
+VARIANTS = [(p, kind) for p in PROBLEMS for kind in ("latex", "matlab") if p[kind]]
+
+
+@pytest.mark.parametrize(("p", "kind"), VARIANTS, ids=lambda v: v if isinstance(v, str) else v["id"])
+def test_variants_are_the_same_expression(p: dict, kind: str) -> None:
+    symbols = p["latex_symbols"] if kind == "latex" else None
+    e = cr.parse(p[kind], shapes=p["shapes"], syntax=kind, symbols=symbols or None)
+    assert e is cr.parse(p["expr"], shapes=p["shapes"])
+
+
 # --- length
 def parts_of(e: object) -> Iterator[object]:
     """Whatever a piece of notation is made of."""

@@ -38,13 +38,16 @@ from chainrule.expression.shape import as_shape, exact
 
 A, B, X = matrix("A", "n", "n"), matrix("B", "n", "n"), matrix("X", "N", "d")
 w, x, y, b = vector("w", "d"), vector("x", "d"), vector("y", "N"), scalar("b")
-relu, sin, tanh = (CATALOGUE[n] for n in ("relu", "sin", "tanh"))
+relu, sin, tanh, exp, log, det = (CATALOGUE[n] for n in ("relu", "sin", "tanh", "exp", "log", "det"))
 
 SAME = [
     (sum(w * x), dot(w, x), w @ x, x @ w, contract("i,i->", x, w)),
     (w @ w, sum(w**2), sum(w * w), dot(w, w)),
     ((X @ w) ** 2, (X @ w) * (X @ w)),
     (trace(A @ B), trace(B @ A), sum(A * B.T), sum(A.T * B)),
+    (sum(w * x - w), w @ x - sum(w)),
+    (log(det(A)), log(CATALOGUE["abs"](det(A))), CATALOGUE["logdet"](A)),
+    (log(exp(w) / sum(exp(w))), log(CATALOGUE["softmax"](w))),
     (trace(A @ A.T @ A), trace(A.T @ A @ A)),
     (diag(w) @ x, w * x),
     (diag(diag(w)), w),

@@ -99,8 +99,15 @@ def _worth_naming(node: Expr, nodes: list[Expr], detail: Detail) -> bool:
     if isinstance(node, Einsum):
         return any(isinstance(c, Apply) for c in consumers) and not _only_scaled(node)
     if isinstance(node, Add):
-        return len(node.args) > 1 or any(isinstance(c, Apply) for c in consumers)
+        is_argument = any(isinstance(c, Apply) for c in consumers)
+        return is_argument or (len(node.args) > 1 and (node.ndim > 0 or not _is_the_whole(node, nodes)))
     return False
+
+
+def _is_the_whole(node: Expr, nodes: list[Expr]) -> bool:
+    """True if everything after `node` only scales it: (1/N) (a − b) is a difference as it stands."""
+    after = nodes[nodes.index(node) + 1 :]
+    return all(isinstance(n, Einsum | Add) and sum(arg in nodes for arg in n.args) == 1 for n in after)
 
 
 def _only_scaled(node: Einsum) -> bool:

@@ -32,7 +32,7 @@ from chainrule.expression.op import CATALOGUE, Op
 from chainrule.expression.product import size_number
 from chainrule.expression.shape import exact
 from chainrule.expression.sizes import SizeVariable, combined, shifted, unify
-from chainrule.syntax.tree import Call, Name
+from chainrule.syntax.tree import Name
 
 NORMS: dict[str, Callable[[Expr], Expr]] = {
     "1": lambda e: build.sum(CATALOGUE["abs"](e), -1),
@@ -175,23 +175,6 @@ def solve(use: Use) -> Value:
     """solve(A, b) = A⁻¹ b."""
     inverse = by_signature(CATALOGUE["inv"])(Use(use.context, use.call, use.values[:1]))
     return multiplication.matmul(use.context, inverse, use.values[1])
-
-
-def logarithm(use: Use) -> Value:
-    """log; in LaTeX log det A is the log-determinant log |det A|, which is the same wherever log(det A) exists."""
-    matrix = _matrix_in_determinant(use.values[0]) if use.context.oriented and not use.context.one_based else None
-    if matrix is None:
-        return pointwise(CATALOGUE["log"])(use)
-    return by_signature(CATALOGUE["logdet"])(Use(use.context, use.call, (matrix,)))
-
-
-def _matrix_in_determinant(value: Value) -> Value | None:
-    """Return A if the value was written det A, |A| or |det A|."""
-    tree = value.tree
-    if value.rank or not isinstance(tree, Call) or tree.function not in ("det", "abs"):
-        return None
-    (inner,) = value.parts
-    return inner if inner.rank == 2 else _matrix_in_determinant(inner)
 
 
 def unlabelled(use: Use) -> None:

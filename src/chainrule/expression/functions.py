@@ -56,7 +56,6 @@ FUNCTIONS: dict[str, Function] = {
     "tr":        Function(rules.contracted("...ii->..."), 1, 1),
     "diag":      Function(rules.diagonal, 1, 1),
     "transpose": Function(rules.transposed, 1, 1),
-    "log":       Function(assembly.logarithm, 1, 1),
     "var":       Function(rules.reduction(build.var), 1, 2, _SUMS),
     "std":       Function(rules.reduction(build.std), 1, 2, _SUMS),
     "norm":      Function(assembly.norm("2"), 1, 2, ("ord", "axis")),

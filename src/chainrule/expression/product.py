@@ -61,7 +61,8 @@ def einsum(args: Sequence[Expr], subscripts: Sequence[Subscripts], output: Subsc
     _cover(product, fresh)
     _settle(product, _merge_powers(product), fresh)
     _expand(product)
-    return total.scale(product.coefficient, _assemble(product))
+    apart = _separated(product)
+    return total.scale(product.coefficient, _assemble(product) if apart is None else apart)
 
 
 def _settle(product: _Product, work: list[Factor], fresh: count[int]) -> None:
@@ -210,6 +211,35 @@ def _expand(product: _Product) -> None:
     bare = tuple(i for i in product.output if i not in covered)
     if bare:
         product.factors.append((Ones(tuple(product.sizes[i] for i in bare)), bare))
+
+
+def _separated(product: _Product) -> Expr | None:
+    """Σᵢ (xᵢ yᵢ − zᵢ) = x·y − Σᵢ zᵢ: a sum of all entries is split where a term becomes a product of arrays.
+
+    A sum without such a term stays whole: Σᵢ (yᵢ − zᵢ), the sum of an error. Returns None where nothing is split.
+    """
+    shaped = [factor for factor in product.factors if factor[1]]
+    if product.output or len(shaped) != 1:
+        return None
+    e, sub = shaped[0]
+    if not isinstance(e, Add) or len(set(sub)) < len(sub) or not any(_is_contracted(t) for t in e.args):
+        return None
+    joined = [(c, t) for c, t in zip(e.coefficients, e.args, strict=True) if not _is_contracted(t)]
+    terms = [(c, einsum([t], [sub], ())) for c, t in zip(e.coefficients, e.args, strict=True) if _is_contracted(t)]
+    if joined:
+        terms.append((1, einsum([total.add_terms(joined, e.shape)], [sub], ())))
+    scalars = [factor[0] for factor in product.factors if not factor[1]]
+    return einsum([total.add_terms(terms, ()), *scalars], [()] * (1 + len(scalars)), ())
+
+
+def _is_contracted(e: Expr) -> bool:
+    """True for x ⊙ y and x²: summed over its entries it is a product of arrays, x·y or ‖x‖²."""
+    if power.exponent_of(e)[1] == 2:
+        return True
+    if not isinstance(e, Einsum):
+        return False
+    used = [i for arg, sub in zip(e.args, e.subscripts, strict=True) if not isinstance(arg, Ones) for i in sub]
+    return any(used.count(i) > 1 for i in e.output)
 
 
 def _assemble(product: _Product) -> Expr:

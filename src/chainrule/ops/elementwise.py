@@ -11,6 +11,7 @@ from chainrule.expression.build import divide, multiply, power, subtract
 from chainrule.expression.node import Add, Apply, Expr
 from chainrule.expression.op import Code, Notation, Op
 from chainrule.expression.power import constant, constant_value
+from chainrule.ops.logarithm import logarithm_of
 
 
 def known(**values: int) -> Any:
@@ -41,10 +42,10 @@ def error_function(z: Any, xp: Any) -> Any:
 
 
 def fold_log(z: Expr) -> Expr | None:
-    """log 1 = 0, and log(1 + eᵘ) = softplus(u), which never overflows."""
+    """log 1 = 0, log(1 + eᵘ) = softplus(u), which never overflows, and what operations say of their logarithms."""
     if constant_value(z) == 1:
         return constant(0, z.shape)
-    return fold_log1p(subtract(z, 1)) if isinstance(z, Add) else None
+    return fold_log1p(subtract(z, 1)) if isinstance(z, Add) else logarithm_of(z)
 
 
 def fold_log1p(z: Expr) -> Expr | None:

@@ -29,7 +29,7 @@ inv = Op(
     domain=smallest_singular_value,
 )
 
-det = Op(
+det: Op = Op(
     "det(A)",
     "(n,n)->()",
     derivative=lambda A, y: contract("...,...ji->...ij", y, inv(A)),  # Cookbook eq. (49)
@@ -38,9 +38,10 @@ det = Op(
     notation=Notation(latex=r"\det($A)"),
     code=Code("$xp.linalg.det($A)"),
     domain=smallest_singular_value,
+    logarithm=lambda A: logdet(A),
 )
 
-logdet = Op(
+logdet: Op = Op(
     "logdet(A)",
     "(n,n)->()",
     derivative=lambda A, y: contract("...ji->...ij", inv(A)),  # Cookbook eq. (57)

@@ -18,6 +18,7 @@ from chainrule.expression.op import CATALOGUE, Code, Notation, Op
 from chainrule.expression.power import constant, constant_value
 from chainrule.expression.shape import Scalar, exact
 from chainrule.expression.total import content, scale
+from chainrule.ops.logarithm import of_absolute
 
 _kink: ContextVar[Scalar] = ContextVar("kink", default=0)
 
@@ -192,6 +193,7 @@ absolute = Op(
     code=Code("$xp.abs($z)"),
     kinks=lambda z: z,
     fold=homogeneous("abs", 1),
+    logarithm=of_absolute,
     aliases=("absolute", "fabs"),
     rational=True,
     convention="the derivative of |z| at z = 0 is taken to be 0",
