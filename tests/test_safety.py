@@ -45,6 +45,25 @@ def test_subgradients_are_as_documented(text: str, values: list[float], slope: l
     np.testing.assert_allclose(cr.compile(cr.grad(e, "x"))(x=np.array(values)), slope)
 
 
+ROWS = np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0], [1.0, 2.0, 2.0]])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_norms_along_an_axis_have_slope_zero_at_zero(axis: int) -> None:
+    X = np.moveaxis(ROWS, 1, axis)
+    e = cr.parse(f"sum(norm(X, axis={axis}))", shapes={"X": ("m", "n")})
+    lengths = np.linalg.norm(X, axis=axis, keepdims=True)
+    expected = X / np.where(lengths == 0, 1, lengths)
+    slope, second = cr.grad(e, "X"), cr.hessian(e, "X")
+    for got in (slope.eval(X=X), cr.compile(slope)(X=X)):
+        np.testing.assert_allclose(got, expected)
+    for got in (second.eval(X=X), cr.compile(second)(X=X)):
+        assert np.isfinite(got).all()
+    unknown = np.where(lengths == 3, np.nan, X)
+    for got in (slope.eval(X=unknown), cr.compile(slope)(X=unknown)):
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(unknown))
+
+
 def test_what_is_held_still_has_no_slope() -> None:
     e = cr.parse("sum(stop_gradient(x) * x)", shapes={"x": "n"})
     np.testing.assert_allclose(cr.grad(e, "x").eval(x=FAR), FAR)

@@ -188,8 +188,9 @@ def _sum_of_products(e: Einsum, args: list[Any], sizes: Mapping[str, int]) -> An
 
 
 def _or_zero(factor: Expr, value: Any) -> Any:
-    is_division = not factor.shape and exponent_of(factor)[1] < 0 and is_length(factor)
-    return np.float64(0) if is_division and value == np.inf else value
+    if exponent_of(factor)[1] >= 0 or not is_length(factor) or getattr(value, "dtype", None) == object:
+        return value
+    return np.where(value == np.inf, 0.0, value)
 
 
 def _laid_out(a: np.ndarray, sub: tuple[int, ...], letters: list[int]) -> np.ndarray:

@@ -13,10 +13,21 @@ from chainrule.compile.program import Combine, Contract, Divide, Length, Recorde
 from chainrule.compile.selections import Eliminated, Operand, Selection, is_selection
 from chainrule.expression.extent import is_derived, terms_of
 from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts
+from chainrule.expression.op import Code, Op
 from chainrule.expression.power import exponent_of, is_length, power_of
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar, Size
 from chainrule.expression.total import add_terms
+
+
+unless_zero = Op(
+    "unless_zero(z)",
+    "()->()",
+    derivative=lambda z, y: (None,),
+    because="what is divided by a norm of 0 is taken to be 0",
+    rule="norm of zero",
+    code=Code("$xp.where($z == 0, $xp.inf, $z)"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,8 @@ def split(e: Einsum) -> Factors:
             continue
         if not arg.shape and k < 0:
             divisors.append(power_of(base, -k))
+        elif k < 0 and is_length(arg):
+            arrays.append((power_of(unless_zero(base), k), tuple(first(i) for i in sub)))
         else:
             arrays.append((arg, tuple(first(i) for i in sub)))
     sizes = {first(i): size for i, size in e.sizes.items()}

@@ -44,9 +44,12 @@ def exponent_of(e: Expr) -> tuple[Expr, Scalar]:
 
 
 def is_length(e: Expr) -> bool:
-    """True for a power of ‖u‖, a sum of squares over all entries: u/‖u‖ is taken to be 0 at u = 0, a subgradient."""
+    """True for a power of ‖u‖, or of the norms along an axis: sums of squares, which are 0 only where all of u is.
+
+    What is divided by such a norm is taken to be 0 where the norm is, as u/‖u‖ at u = 0: a subgradient of ‖u‖.
+    """
     base = exponent_of(e)[0]
-    if not isinstance(base, Einsum) or base.output:
+    if not isinstance(base, Einsum) or not base.summed:
         return False
     return all(isinstance(k := exponent_of(arg)[1], int) and k % 2 == 0 for arg in base.args if arg.shape)
 
