@@ -32,6 +32,7 @@ FUNCTIONS = (
     Rule("log1p of expm1", log1p(expm1(u)), u, "they undo each other"),
     Rule("square of an absolute value", power(absolute(u), 2), power(u, 2), "the square does not see the sign"),
     Rule("absolute value times sign", absolute(u) * sign(u), u, "|z| sign(z) = z"),
+    Rule("sign over absolute value", power(absolute(u), -1) * sign(u), power(u, -1), "sign(z)/|z| = 1/z"),
     Rule("z times its sign", u * sign(u), absolute(u), "z sign(z) = |z|"),
     Rule("sine and cosine", power(sin(u), 2) + power(cos(u), 2), u * 0 + 1, "sin² + cos² = 1 (Pythagoras)"),
     Rule("hyperbolic functions", power(cosh(u), 2) - power(sinh(u), 2), u * 0 + 1, "cosh² − sinh² = 1"),

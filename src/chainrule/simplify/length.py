@@ -5,7 +5,7 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from chainrule.expression.node import ONE, Add, Einsum, Expr, Number, Ones
-from chainrule.expression.power import constant_value, exponent_of
+from chainrule.expression.power import constant_value, exponent_of, is_length
 from chainrule.expression.shape import Scalar
 from chainrule.rewrite.facts import is_symmetric
 
@@ -24,7 +24,7 @@ def length(e: Expr) -> int:
     if known is None:
         base, k = exponent_of(e)
         parts = sum(length(arg) for arg in e.args) if base is e else length(base)
-        known = _lengths[e] = parts + (_own(e) if base is e else of_exponent(k))
+        known = _lengths[e] = parts + (_own(e) if base is e else of_exponent(2 * k if is_length(base) else k))
     return known
 
 
