@@ -30,12 +30,14 @@ class Backend(ABC):
     @cached_property
     def module(self) -> Any:
         """The library. Raises: DomainError with the line that installs it."""
+        package = self.dialect.module.partition(".")[0]
         try:
-            return import_module(self.dialect.module)
+            import_module(package)
         except ModuleNotFoundError as error:
-            if error.name != self.dialect.module.partition(".")[0]:
+            if error.name != package:
                 raise
             raise DomainError(f"{self.name} is not installed", expected=self.install) from None
+        return import_module(self.dialect.module)
 
     def scope(self) -> dict[str, Any]:
         """Return the global names of the generated code. Imports the library."""

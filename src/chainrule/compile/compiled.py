@@ -60,7 +60,7 @@ class Compiled:
         self.parameters = (*(s.name for s in self.program.arguments), *self.program.given)
         self._allowed = frozenset(self.parameters) | {a.name if isinstance(a, Symbol) else a for a in accept}
         self._count = len(self.parameters)
-        self._pick = _picker(self.parameters)
+        self._pick = _picker(self.parameters, library.enters_plain)
 
     def __call__(self, /, *positional: Any, **values: Any) -> Any:
         """Return the values of the expressions at these arrays.
@@ -117,8 +117,8 @@ ENTRY_SCOPE = {
 }
 
 
-def _picker(names: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
-    if len(names) > 1:
+def _picker(names: tuple[str, ...], quick: bool) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    if quick and len(names) > 1:  # which torch.compile cannot look into
         return itemgetter(*names)
     return lambda values: tuple(values[name] for name in names)
 
