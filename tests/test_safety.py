@@ -64,6 +64,24 @@ def test_norms_along_an_axis_have_slope_zero_at_zero(axis: int) -> None:
         np.testing.assert_array_equal(np.isnan(got), np.isnan(unknown))
 
 
+@pytest.mark.parametrize("zeros", [(), (1,), (0, 2)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_products_with_zeros_have_the_slope_of_the_other_factors(axis: int, zeros: tuple[int, ...]) -> None:
+    X = np.array([[2.0, 3.0, 5.0], [1.0, -1.0, 4.0]])
+    X[0, list(zeros)] = 0
+    e = cr.parse("sum(prod(X, axis=axis)**2)".replace("=axis", f"={axis}"), shapes={"X": ("m", "n")})
+    lines = np.moveaxis(X, axis, -1)
+    others = np.stack([np.prod(np.delete(lines, k, -1), -1) for k in range(lines.shape[-1])], -1)
+    expected = np.moveaxis(2 * lines.prod(-1, keepdims=True) * others, -1, axis)
+    slope, second = cr.grad(e, "X"), cr.hessian(e, "X")
+    for got in (slope.eval(X=X), cr.compile(slope)(X=X)):
+        np.testing.assert_allclose(got, expected)
+    step = 1e-5 * np.arange(1.0, 7.0).reshape(X.shape)
+    moved = (slope.eval(X=X + step) - slope.eval(X=X - step)) / 2
+    for got in (second.eval(X=X), cr.compile(second)(X=X)):
+        np.testing.assert_allclose(np.einsum("ijkl,kl->ij", got, step), moved, rtol=1e-6, atol=1e-10)
+
+
 def test_what_is_held_still_has_no_slope() -> None:
     e = cr.parse("sum(stop_gradient(x) * x)", shapes={"x": "n"})
     np.testing.assert_allclose(cr.grad(e, "x").eval(x=FAR), FAR)

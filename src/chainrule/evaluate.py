@@ -188,9 +188,9 @@ def _sum_of_products(e: Einsum, args: list[Any], sizes: Mapping[str, int]) -> An
 
 
 def _or_zero(factor: Expr, value: Any) -> Any:
-    if exponent_of(factor)[1] >= 0 or not is_length(factor) or getattr(value, "dtype", None) == object:
-        return value
-    return np.where(value == np.inf, 0.0, value)
+    if exponent_of(factor)[1] < 0 and is_length(factor) and isinstance(value, np.ndarray | np.float64):
+        return np.where(value == np.inf, 0, value)
+    return value
 
 
 def _laid_out(a: np.ndarray, sub: tuple[int, ...], letters: list[int]) -> np.ndarray:

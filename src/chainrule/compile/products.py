@@ -19,7 +19,6 @@ from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar, Size
 from chainrule.expression.total import add_terms
 
-
 unless_zero = Op(
     "unless_zero(z)",
     "()->()",

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.expression.build import broadcast, contract, divide, negative, ones
+from chainrule.expression.build import add, broadcast, contract, eye, negative, ones, subtract
 from chainrule.expression.node import Expr
 from chainrule.expression.op import Code, Notation, Op
+from chainrule.expression.shape import Size
 
 
 def shared_maximum(z: Any, xp: Any) -> Any:
@@ -61,20 +62,75 @@ minimum_of = Op(
 )
 
 
-def _spread(z: Expr, y: Expr) -> Expr:
-    """Repeat a reduced value along the axis that was reduced."""
-    return broadcast(contract("...,i->...i", y, ones(1)), z.shape)
+def products_of_others(z: Any, xp: Any) -> Any:
+    """For each entry the product of all others along the last axis: of those before it and of those after it."""
+    ones = xp.ones_like(z[..., :1])
+    before = xp.cumprod(xp.concatenate([ones, z[..., :-1]], -1), -1)
+    after = xp.cumprod(xp.concatenate([ones, xp.flip(z, (-1,))[..., :-1]], -1), -1)
+    return before * xp.flip(after, (-1,))
 
 
-product_of = Op(
+def products_of_other_pairs(z: Any, xp: Any) -> Any:
+    """For each two entries the product of all others along the last axis; 0 for an entry with itself."""
+    n = z.shape[-1]
+
+    def others(z: Any) -> Any:
+        ones = xp.ones_like(z[..., :1])
+        before = xp.cumprod(xp.concatenate([ones, z[..., :-1]], -1), -1)
+        after = xp.cumprod(xp.concatenate([ones, xp.flip(z, (-1,))[..., :-1]], -1), -1)
+        return before * xp.flip(after, (-1,))
+
+    one = xp.eye(n, dtype=z.dtype) + xp.zeros_like(z)[..., None, :]
+    return others(xp.where(one == 1, one, z[..., None, :])) * (1 - one)
+
+
+def _without_own(z: Expr) -> Expr:
+    """Row i is z with a 1 in place of entry i: its product is that of the others."""
+    n = z.shape[-1]
+    rows = contract("...j,ij->...ij", z, _unlike(n))
+    return add(rows, broadcast(eye(n), rows.shape))
+
+
+def _unlike(n: Size) -> Expr:
+    """1 where i ≠ j, 0 where i = j."""
+    return subtract(ones(n, n), eye(n))
+
+
+def _pairs_jacobian(z: Expr, Y: Expr) -> Expr:
+    """The slope of Π over k ∉ {i, j} by entry l is Π over k ∉ {i, j, l}: the pairs j, l of the row without entry i."""
+    unlike = _unlike(z.shape[-1])
+    return contract("...ijl,ij,il->...ijl", pairs(_without_own(z)), unlike, unlike)
+
+
+pairs: Op = Op(
+    "prod_pairs(z)",
+    "(n)->(n,n)",
+    derivative=_pairs_jacobian,
+    because="the slope of a product by one factor is the product of the others",
+    rule="product of entries",
+    notation=Notation(text="prod_pairs($z)", latex=r"\operatorname{prod\_pairs}($z)"),
+    code=Code("products_of_other_pairs($z, $xp)", helper=products_of_other_pairs),
+)
+
+others = Op(
+    "prod_others(z)",
+    "(n)->(n)",
+    definition=lambda z: product_of(_without_own(z)),
+    derivative=lambda z, y: pairs(z),
+    because="the slope of a product by one factor is the product of the others",
+    rule="product of entries",
+    notation=Notation(text="prod($z) ⊘ $z", latex=r"\operatorname{prod}($z) \oslash $z", binding="product"),
+    code=Code("products_of_others($z, $xp)", helper=products_of_others),
+)
+
+product_of: Op = Op(
     "prod(z)",
     "(n)->()",
-    derivative=lambda z, y: divide(_spread(z, y), z),
-    because="the slope by one factor is the product of the others, which is the whole over that factor",
+    derivative=lambda z, y: others(z),
+    because="the slope by one factor is the product of the others: the whole over that factor, where it is not 0",
     rule="product of entries",
     notation=Notation(text="prod($z)", latex=r"\operatorname{prod}($z)"),
     code=Code("$xp.prod($z, axis=-1)", torch="$xp.prod($z, -1)"),
-    domain=np.abs,
 )
 
-EXTREMES = (hardmax, maximum_of, minimum_of, product_of)
+EXTREMES = (hardmax, maximum_of, minimum_of, product_of, others, pairs)

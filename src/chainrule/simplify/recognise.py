@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chainrule.expression.build import power, scalar, sum, vector
 from chainrule.ops.elementwise import cosh, exp, log, sigmoid, sinh, tanh
+from chainrule.ops.extreme import others, product_of
 from chainrule.ops.reduction import logsumexp, softmax
 from chainrule.rewrite.rule import Rule
 
@@ -38,6 +39,11 @@ RECOGNISED = (
     Rule("sigmoid, spelled out", power(1 + exp(u), -1), sigmoid(-u), "σ(z) is 1/(1 + exp(−z))"),
     Rule("sigmoid, spelled out", exp(u) * sigmoid(-u), sigmoid(u), "exp(z) σ(−z) = exp(z)/(1 + exp(z)) = σ(z)"),
     Rule("log-sum-exp, spelled out", log(total), logsumexp(v), "logsumexp(z) is ln(sum(exp(z)))"),
+    Rule(
+        "product of the others",
+        others(v) * power(product_of(v), -1), power(v, -1),
+        "the product of the others over the product of all is one over the entry",
+    ),
     Rule("tanh, spelled out", sinh(u) * power(cosh(u), -1), tanh(u), "tanh(z) is sinh(z)/cosh(z)"),
     Rule(
         "tanh, spelled out",
