@@ -20,10 +20,9 @@ import chainrule as cr
 from chainrule import api
 from chainrule.cli import tour as tour_module
 from chainrule.cli.main import commands
-from chainrule.cli.page import equation_lines
-from chainrule.cli.terminal import broken
 from chainrule.cli.tour import COST
 from chainrule.notation.written import notate_equation
+from chainrule.render.page import broken, equation_lines
 from chainrule.render.text import width
 from chainrule.rewrite.statement import Derivation, Verdict
 

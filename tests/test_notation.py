@@ -29,7 +29,8 @@ from chainrule.notation.written import notate_equation, notate_written
 from chainrule.render.input import source_text
 from chainrule.render.latex import latex, layout_to_latex
 from chainrule.render.names import spelling
-from chainrule.render.text import WIDTH, derivation_text, layout_to_text, text, vec_text, width
+from chainrule.render.page import WIDTH, derivation_text
+from chainrule.render.text import layout_to_text, text, vec_text, width
 from chainrule.rewrite.statement import (
     Equation,
     Indexed,

@@ -49,7 +49,8 @@ from chainrule.expression.tracing import trace as trace_function
 from chainrule.render.html import derivation_html
 from chainrule.render.input import source_text as source_text_of
 from chainrule.render.latex import derivation_latex, latex, vec_latex
-from chainrule.render.text import derivation_lines, derivation_text, text, vec_text
+from chainrule.render.page import derivation_text
+from chainrule.render.text import step_equations, text, vec_text
 from chainrule.rewrite.statement import Derivation, Detail, Layout, Narrative
 from chainrule.simplify.simplify import simplify
 from chainrule.simplify.structure import symmetric_gradient
@@ -61,7 +62,7 @@ Formula = Expr | str
 
 Derivation.views = {
     "text": derivation_text,
-    "lines": derivation_lines,
+    "lines": step_equations,
     "latex": derivation_latex,
     "html": derivation_html,
 }

@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from chainrule import api
-from chainrule.cli.page import definition_line, failed, show_derivation
+from chainrule.cli.page import definition_line, show_derivation
 from chainrule.cli.terminal import QUIET, Page
 from chainrule.expression.node import Expr
 from chainrule.notation.written import notate_equation
 from chainrule.render.html import escape
 from chainrule.render.latex import layout_to_latex
+from chainrule.render.page import failed
 from chainrule.render.text import layout_to_text
 from chainrule.rewrite.statement import Derivation, Step
 

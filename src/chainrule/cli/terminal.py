@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
 
-from chainrule.render.text import width
+from chainrule.render.page import broken
 
 PIPED, NARROWEST, WIDEST = 80, 40, 100
 RULE, HEADING, QUIET, HOLDS, FAILS, COMMAND = "cyan", "bold", "dim", "green", "bold red", "bold cyan"
@@ -46,23 +45,6 @@ class Page:
         """Write words, broken at spaces to fit the page."""
         for line in broken(words, self.columns, indent):
             self.line((line, style))
-
-
-def broken(words: str, columns: int, indent: int, hanging: int | None = None) -> list[str]:
-    """Break words at spaces into lines of at most `columns` columns; marks above letters take none."""
-    lines = list(_filled(words.split(" "), columns, " " * indent, " " * (indent if hanging is None else hanging)))
-    return lines or [""]
-
-
-def _filled(words: list[str], columns: int, first: str, later: str) -> Iterator[str]:
-    line = first + words[0]
-    for word in words[1:]:
-        if width(line) + 1 + width(word) > columns:
-            yield line
-            line = later + word
-        else:
-            line += f" {word}"
-    yield line
 
 
 def indented(code: str, by: int = 4) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from unicodedata import combining
 
 import chainrule.notation.layout as n
@@ -14,7 +13,6 @@ from chainrule.notation.parts import is_part
 from chainrule.notation.vectorised import vec_form
 from chainrule.notation.written import notate_equation
 from chainrule.render.names import ACCENTS, GREEK, spelling, subscript, superscript
-from chainrule.render.outline import layout_words, mark, outline, quality, where
 from chainrule.render.writer import (
     ATOM,
     ELEMENTWISE,
@@ -224,10 +222,6 @@ class TextWriter(Writer):
 _TEXT = TextWriter()
 
 
-WIDTH = 100
-INDENT = 5
-
-
 def title_of(d: Derivation) -> str:
     """Return what is derived: `∂C/∂w`, one for each variable; `dQ` with a cotangent; `w₊` for a Newton step."""
     return ", ".join(layout_to_text(derived(d, x.name)) for x in d.variables)
@@ -242,57 +236,9 @@ def derived(d: Derivation, name: str) -> Layout:
     return n.Differential(n.Name(d.function_name), n.Name(name))
 
 
-def derivation_lines(d: Derivation) -> str:
+def step_equations(d: Derivation) -> str:
     """Return the equation of each step on a line of its own."""
     return "\n".join(layout_to_text(notate_equation(step.equation, d.layout)) for step in d.steps)
-
-
-def derivation_text(d: Derivation) -> str:
-    """Write a derivation in Unicode: parts, numbered steps, each with its rule, its reason and what the numbers say."""
-    name = layout_to_text(n.Name(d.function_name))
-    lines = [*wrapped(f"{name} = {text(d.function)}", 0), f"{title_of(d)}  ({layout_words(d)})"]
-    because = ""
-    for part in outline(d):
-        lines += ["", part.title]
-        for number, step in part.steps:
-            lines += equation_lines(f"{number:3}. ", notate_equation(step.equation, d.layout))
-            lines.append(f"{'':{INDENT}}[{step.rule}]  {mark(step)}".rstrip())
-            if step.because and step.because != because:
-                lines += wrapped(step.because, INDENT + 2)
-            because = step.because
-            if step.note:
-                lines += wrapped(f"note: {step.note}", INDENT + 2)
-        for k, equation in enumerate(where(d, part)):
-            lines += equation_lines(f"{'' if k else 'where':>{INDENT + 5}} ", notate_equation(equation, d.layout))
-    lines += [""] + [line for sentence in d.assumptions for line in wrapped(f"assumed: {sentence}", 0)]
-    return "\n".join([*lines, quality(d)])
-
-
-def equation_lines(number: str, e: Layout) -> list[str]:
-    """Return an equation on one line if it fits, else with one sign a line, the signs below each other."""
-    line = number + layout_to_text(e)
-    if width(line) <= WIDTH or not isinstance(e, n.Chain):
-        return [line]
-    left = number + layout_to_text(e.sides[0]) + " "
-    lines: list[str] = []
-    for sign, side in zip(e.signs, e.sides[1:], strict=True):
-        margin = width(left)
-        first, *rest = wrapped(f"{sign} {layout_to_text(side)}", margin, margin + 2)
-        lines += [(left if not lines else " " * margin) + first.lstrip(), *rest]
-    return [*lines[:-1], lines[-1] + (f"   {e.condition}" if e.condition else "")]
-
-
-def wrapped(line: str, indent: int, hanging: int | None = None) -> list[str]:
-    """Break a line at spaces so that it fits the page."""
-    hanging = indent if hanging is None else hanging
-    return textwrap.wrap(
-        line,
-        WIDTH,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [""]
 
 
 def width(line: str) -> int:
