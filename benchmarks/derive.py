@@ -2,7 +2,8 @@
 
 Every figure is the median of many repetitions inside this one run, in milliseconds; the import and the cold command
 are medians over fresh processes. Results are dropped between repetitions; what the simplifier has settled about the
-parts of the function itself stays known, since the function stays alive.
+parts of the function itself stays known, since the function stays alive; "cold" is the first call in a fresh process.
+SymPy and tensorgrad are compared in the same run, see `peers.py` for how to have them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import peers
+from race import RESULTS, machine
 
 import chainrule as cr
 
@@ -68,18 +70,46 @@ def measured(text: str, wrt: str, shapes: dict[str, object], repeat: int) -> dic
         "gradient": median_ms(lambda: cr.grad(e, wrt), repeat),
         "derivation": median_ms(lambda: cr.derive(e, wrt), max(5, repeat // 4)),
         "printed": median_ms(lambda: str(cr.derive(e, wrt)), max(5, repeat // 4)),
+        "cold grad": cold_ms(text, wrt, shapes, "jacobian"),
+        "cold derive": cold_ms(text, wrt, shapes, "derive"),
     }
 
 
 def corpus_ms() -> dict[str, list[float]]:
-    """Return the time of the gradient, and of the verified derivation, of every problem of the public corpus."""
-    figures: dict[str, list[float]] = {"gradient": [], "derivation": []}
+    """Return the time of the gradient, and of the verified derivation, of every problem of the public corpus: of the
+    first call for that problem, and the median of later ones."""
+    figures: dict[str, list[float]] = {}
     for problem in json.loads(CORPUS.read_text()):
         e = cr.parse(problem["expr"], shapes=problem["shapes"])
         differentiate = cr.jacobian if problem["order"] == 1 else cr.hessian
-        figures["gradient"].append(median_ms(lambda e=e, f=differentiate, p=problem: f(e, p["wrt"]), 3))
-        figures["derivation"].append(median_ms(lambda e=e, p=problem: cr.derive(e, p["wrt"]), 1))
+        runs = {
+            "gradient": (lambda e=e, f=differentiate, p=problem: f(e, p["wrt"]), 3),
+            "derivation": (lambda e=e, p=problem: cr.derive(e, p["wrt"]), 1),
+        }
+        for name, (run, repeat) in runs.items():
+            figures.setdefault(f"{name}, first call", []).append(once_ms(run))
+            figures.setdefault(name, []).append(median_ms(run, repeat))
     return figures
+
+
+def once_ms(run: Callable[[], object]) -> float:
+    """Return the time of one call in milliseconds."""
+    gc.collect(0)
+    start = time.perf_counter()
+    run()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def cold_ms(text: str, wrt: str, shapes: dict[str, object], call: str, repeat: int = 5) -> float:
+    """Return the median time of the first call inside fresh interpreters: chainrule is imported, nothing else is known."""
+    code = (
+        "import time, chainrule as cr\n"
+        f"e = cr.parse({text!r}, shapes={shapes or None!r})\n"
+        f"t = time.perf_counter(); cr.{call}(e, {wrt!r}); print(time.perf_counter() - t)"
+    )
+    command = [sys.executable, "-c", code]
+    times = [float(subprocess.run(command, check=True, capture_output=True, env=CACHING).stdout) for _ in range(repeat)]
+    return 1e3 * statistics.median(times)
 
 
 def process_ms(command: list[str], repeat: int = 7) -> float:
@@ -121,9 +151,10 @@ def main(repeat: int = 40) -> None:
         print(f"corpus of {len(values)}, {name:26}{middle:10.2f} ms median, {late:.1f} ms 95th percentile")
     print()
     peers.main()
-    result = Path(__file__).with_suffix(".json")
-    result.write_text(json.dumps({"milliseconds": table, "processes": processes, "corpus": corpus}, indent=1) + "\n")
-    print(f"\nsaved {result.name}")
+    RESULTS.mkdir(exist_ok=True)
+    figures = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "milliseconds": table, "processes": processes}
+    (RESULTS / "derive.json").write_text(json.dumps({**figures, "corpus": corpus}, indent=1) + "\n")
+    print("\nsaved results/derive.json and results/peers.json")
 
 
 if __name__ == "__main__":

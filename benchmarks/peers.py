@@ -1,131 +1,184 @@
-"""Symbolic peers on the expressions they can do: SymPy's `diff`, tensorgrad's `grad` with `full_simplify`.
+"""Symbolic peers on the public corpus: SymPy's `diff`, tensorgrad's `grad` with `full_simplify`, ours in between.
 
     uv run --group bench python benchmarks/peers.py
 
-tensorgrad needs PyTorch, so it is measured where both are installed already (pip install torch, then
-pip install --no-deps tensorgrad networkx==3.2.1 opt_einsum pdf2image and sympy). A peer that is not installed is left
-out and named. Peers run interleaved in one process; each figure is the median in milliseconds. Every scalar peer's
-derivative is compared with ours at a random point before it is timed; of tensors only the time is taken.
+tensorgrad needs PyTorch, which the lock file must not have. Give it an environment of its own, and run there:
+
+    python -m venv peers && peers/bin/pip install torch==2.13.0
+    peers/bin/pip install --no-deps tensorgrad==0.3.0
+    peers/bin/pip install sympy networkx==3.2.1 opt_einsum sparse pdf2image numpy rich click
+    PYTHONPATH=src peers/bin/python benchmarks/peers.py
+
+A peer that cannot be imported is left out and named. For every problem that a peer has words for (`translation.py`),
+its derivative and ours are evaluated at the corpus's point and compared with the corpus's answer; what is wrong, fails,
+or takes longer than `PATIENCE` seconds is counted and not timed. The peers take turns in one process.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
+import gc
+import json
+import signal
 import statistics
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from race import RESULTS, installed, machine
+from translation import PEERS, Translator, Untranslatable
 
 import chainrule as cr
+from chainrule.evaluate import evaluate
 
-Case = dict[str, Callable[[], object]]
-SCALARS = {
-    "x³ + 3x² − x": "x**3 + 3*x**2 - x",
-    "sin(x²)": "sin(x**2)",
-    "ln(sin(x³)²)": "log(sin(x**3)**2)",
-    "x sin(x + x²) exp(−x²)": "x * sin(x + x**2) * exp(-x**2)",
-    "tanh(x)/(1 + exp(−x))": "tanh(x) / (1 + exp(-x))",
-}
+CORPUS = Path(__file__).parents[1] / "tests" / "corpus"
+TOLERANCE = 1e-7
+PATIENCE = 3  # seconds for one derivative of a peer
+ROUNDS = 3
 
 
-def installed(name: str) -> bool:
-    """Return whether a package can be imported."""
-    return importlib.util.find_spec(name) is not None
+@dataclass
+class Score:
+    """How a peer did: the milliseconds of what it got right, and ours for the same problems."""
+
+    theirs: dict[str, float] = field(default_factory=dict)
+    ours: dict[str, float] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    untranslated: dict[str, str] = field(default_factory=dict)
 
 
-def scalar_case(text: str) -> Case:
-    """Return the callables for a scalar function: ours, and SymPy's with and without its simplification."""
-    e = cr.parse(text, shapes={"x": ()})
-    case: Case = {"chainrule grad": lambda: cr.grad(e, "x")}
-    if installed("sympy"):
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """Raise TimeoutError after `PATIENCE` seconds."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"longer than {PATIENCE} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def problems() -> list[dict[str, Any]]:
+    """Return the public corpus, each problem with its first point and the answer there."""
+    answers = dict(np.load(CORPUS / "answers.npz"))
+    found = json.loads((CORPUS / "public.json").read_text())
+    for p in found:
+        head = f"{p['id']}|0|"
+        p["values"] = {key.removeprefix(head): a for key, a in answers.items() if key.startswith(head)}
+        p["answer"] = p["values"].pop("answer")
+    return found
+
+
+def ours(p: dict[str, Any]) -> Callable[[], cr.Expr]:
+    """Return the call that differentiates, its function parsed anew."""
+    e = cr.parse(p["expr"], shapes=p["shapes"])
+    return lambda: cr.jacobian(e, p["wrt"]) if p["order"] == 1 else cr.hessian(e, p["wrt"])
+
+
+def error_of(found: np.ndarray, p: dict[str, Any]) -> float:
+    """Return the largest error relative to the largest entry of the answer."""
+    if np.shape(found) != np.shape(p["answer"]):
+        return float("inf")
+    return float(np.max(np.abs(found - p["answer"]), initial=0) / max(1.0, np.max(np.abs(p["answer"]), initial=0)))
+
+
+def our_error(p: dict[str, Any]) -> float:
+    sizes = {name: count for name, count in p["dims"].items() if name not in p["values"]}
+    return error_of(evaluate(ours(p)(), p["values"], sizes), p)
+
+
+def timed(run: Callable[[], object]) -> float:
+    gc.collect(0)
+    start = time.perf_counter()
+    run()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def fresh(kind: type[Translator], p: dict[str, Any]) -> Any:
+    """Return a translator with symbols of its own, nothing remembered of earlier calls."""
+    if kind.__name__ == "SymPy":
         import sympy
 
-        x = sympy.Symbol("x")
-        s = sympy.sympify(text)
-        for at in (0.3, 1.1):
-            ours, theirs = float(cr.grad(e, "x").eval(x=at)), float(sympy.diff(s, x).subs(x, at))
-            assert abs(ours - theirs) < 1e-9 * max(1, abs(theirs)), text
-
-        def plain() -> object:
-            sympy.core.cache.clear_cache()
-            return sympy.diff(s, x)
-
-        def simplified() -> object:
-            sympy.core.cache.clear_cache()
-            return sympy.simplify(sympy.diff(s, x))
-
-        case |= {"SymPy diff": plain, "SymPy diff + simplify": simplified}
-    return case
-
-
-def sympy_norm() -> Case:
-    """Return SymPy's matrix calculus on the one matrix function of the list that it differentiates."""
-    import sympy
-
-    m, n = sympy.symbols("m n", integer=True)
-    A, x = sympy.MatrixSymbol("A", n, n), sympy.MatrixSymbol("x", n, 1)
-
-    def run() -> object:
         sympy.core.cache.clear_cache()
-        return (x.T * A * x).diff(x)
-
-    return {"SymPy diff": run}
+    return kind(p["shapes"], p["dims"])
 
 
-def tensor_cases() -> dict[str, Case]:
-    """Return the callables for functions of vectors and matrices."""
-    shapes = {"A": ("m", "n"), "x": "n", "y": "m", "B": ("n", "n")}
-    texts = {"xᵀBx": "x @ B @ x", "‖Ax − y‖²": "norm(A @ x - y)**2", "sum(softmax(Ax) ⊙ y)": "sum(softmax(A @ x) * y)"}
-    expressions = {name: cr.parse(text, shapes=shapes) for name, text in texts.items()}
-    cases: dict[str, Case] = {name: {"chainrule grad": lambda e=e: cr.grad(e, "x")} for name, e in expressions.items()}
-    if installed("sympy"):
-        cases["xᵀBx"] |= sympy_norm()
-    if installed("tensorgrad") and installed("torch"):
-        import tensorgrad as tg
-        import tensorgrad.functions as F
+def judge(kind: type[Translator], p: dict[str, Any], score: Score) -> None:
+    """Compare a peer on one problem, then time it and ours in turns."""
+    name = p["id"]
+    try:
+        with patience(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            translator = fresh(kind, p)
+            translator.formula(p["expr"])
+            found = translator.value(
+                translator.derivative(p["expr"], p["wrt"], p["order"]), p["values"], np.shape(p["answer"])
+            )
+        error = error_of(found, p)
+    except Untranslatable as reason:
+        score.untranslated[name] = str(reason)
+        return
+    except Exception as problem:  # a peer's own failure is a finding
+        score.failed[name] = f"{type(problem).__name__}: {problem}"[:160]
+        return
+    if not error <= TOLERANCE:
+        score.wrong[name] = f"relative error {error:.1e}"
+        return
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        times[0].append(timed(ours(p)))
+        again = fresh(kind, p)
+        times[1].append(timed(lambda t=again: t.derivative(p["expr"], p["wrt"], p["order"])))
+    score.ours[name], score.theirs[name] = map(statistics.median, times)
 
-        m, n = tg.symbols("m n")
-        x, y = tg.Variable("x", n), tg.Variable("y", m)
-        A, B = tg.Variable("A", m=m, n=n), tg.Variable("B", n=n, n2=n)
-        residual = F.dot(A, x, "n") - y
-        quadratic = F.sum(F.dot(B, x, "n").rename(n2="n") * x)
-        tensors = {
-            "xᵀBx": quadratic,
-            "‖Ax − y‖²": F.frobenius2(residual),
-            "sum(softmax(Ax) ⊙ y)": F.sum(F.softmax(F.dot(A, x, "n"), dim="m") * y),
-        }
-        for name, t in tensors.items():
-            cases[name]["tensorgrad grad + full_simplify"] = lambda t=t: t.grad(x).full_simplify()
-    return cases
+
+def compare() -> dict[str, Score]:
+    """Return the score of every peer that is installed."""
+    np.seterr(all="ignore")
+    present = {peer: kind for peer, (kind, packages) in PEERS.items() if installed(*packages)}
+    scores = {peer: Score() for peer in present}
+    for p in problems():
+        assert our_error(p) <= TOLERANCE, p["id"]
+        for peer, kind in present.items():
+            judge(kind, p, scores[peer])
+    return scores
 
 
-def interleaved(case: Case, repeat: int = 15) -> dict[str, float]:
-    """Return the median time of each peer in milliseconds, the peers taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in case}
-    for run in case.values():
-        run()
-    for _ in range(repeat):
-        for name, run in case.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in times.items()}
+def show(scores: dict[str, Score]) -> None:
+    """Print a line for each peer."""
+    print(f"{'on the public corpus':36}{'can':>5}{'right':>7}{'ours ms':>10}{'theirs':>10}{'ratio':>8}")
+    for peer, s in scores.items():
+        can = len(s.theirs) + len(s.wrong) + len(s.failed)
+        if s.theirs:
+            ratio = statistics.median(s.theirs[name] / s.ours[name] for name in s.theirs)
+            mine, other = statistics.median(s.ours.values()), statistics.median(s.theirs.values())
+            print(f"{peer:36}{can:5}{len(s.theirs):7}{mine:10.2f}{other:10.2f}{ratio:7.1f}×")
+    missing = [peer for peer, (_, packages) in PEERS.items() if not installed(*packages)]
+    if missing:
+        print("not installed, left out:", ", ".join(missing))
 
 
 def main() -> None:
-    """Measure and print."""
-    np.seterr(all="ignore")
-    cases = {name: scalar_case(text) for name, text in SCALARS.items()} | tensor_cases()
-    print(f"{'gradient, median ms':28}{'chainrule':>12}   peers (times ours)")
-    for name, case in cases.items():
-        figures = interleaved(case)
-        ours = figures.pop("chainrule grad")
-        rest = ", ".join(f"{peer} {value:.2f} ({value / ours:.0f}×)" for peer, value in figures.items())
-        print(f"{name:28}{ours:12.3f}   {rest}")
-    missing = [name for name in ("sympy", "tensorgrad") if not installed(name)]
-    if missing:
-        print("not installed, left out:", ", ".join(missing))
+    """Compare, print and save."""
+    scores = compare()
+    show(scores)
+    RESULTS.mkdir(exist_ok=True)
+    saved = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "peers": {k: asdict(s) for k, s in scores.items()},
+    }
+    (RESULTS / "peers.json").write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
