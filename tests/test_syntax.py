@@ -132,7 +132,7 @@ LATEX = [
     (r"w^* + \mathbf{k}_+ + x_{\text{old}}", "(+ (+ w_star k_plus:bold) x_old)"),
     (r"W^{(1)} + \sum_j x^{(j)}", "(+ W1 (bound-sum j _ _ (index x j)))"),
     (r"X_{1,2}", "(index X 1 2)"),
-    (r"\sum_i x_i + x_i", "(+ (bound-sum i _ _ (index x i)) x_i)"),
+    (r"\sum_i x_i + x_i", "(bound-sum i _ _ (+ (index x i) (index x i)))"),
     # faces, accents, Greek
     (r"\hat{y} + \bar{\mathbf{x}} + \vec{w}", "(+ (+ y_hat x_bar:bold) w:vec)"),
     (r"\mathbf 1 + \mathbf{0} + \mathbb{1} + \vec{1} + 1", "(+ (+ (+ (+ 1:bold 0:bold) 1:blackboard) 1:vec) 1)"),
@@ -150,6 +150,11 @@ LATEX = [
     (r"\lVert x \rVert_2^2 + \|x\|_1 + \left\| X \right\|_F^2", "(+ (+ (** (norm x) 2) (norm1 x)) (** (norm X) 2))"),
     (r"\|x\| \|y\| + |a|b|c| + ||x|| + \ln|K|", None),
     (r"\langle a, b \rangle", "(dot a b)"),
+    (r"\langle A, B \rangle", "(sum (* A B))"),
+    (r"\langle A, B \rangle_F", "(sum (* A B))"),
+    (r"\sum_i x_i + b", "(+ (bound-sum i _ _ (index x i)) b)"),
+    (r"\sum_i x_i - \sum_i y_i", "(- (bound-sum i _ _ (index x i)) (bound-sum i _ _ (index y i)))"),
+    (r"{\bf w}^{\rm T} {\bf x}", "(juxt (T w:bold) x:bold)"),
     # case splits and indicators
     (r"\begin{cases} 0, & z \le 0 \\ z & \text{otherwise} \end{cases}", "(cases [0 (<= z 0)] [z _])"),
     (r"2\begin{cases} a & \text{if } c > 1 \\ b & c \leq 1. \\ \end{cases}", None),

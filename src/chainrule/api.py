@@ -79,7 +79,7 @@ def understand(
 
     Raises: as `parse`.
     """
-    tree = read(formula, syntax, functions=function_names())
+    tree = read(formula, syntax, functions=function_names(), names=[*(shapes or ())])
     left = tree.left.partition("(")[0].strip() if tree.left else None
     return elaborate(tree, shapes, symbols), left
 

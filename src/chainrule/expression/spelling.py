@@ -8,7 +8,7 @@ from typing import Any
 
 from chainrule.errors import Span
 from chainrule.syntax.parse import read
-from chainrule.syntax.tree import Formula, Index, Name, Tree
+from chainrule.syntax.tree import Binary, Formula, Index, Name, Num, Tree
 
 
 def spell_out(formula: Formula, symbols: Mapping[str, str]) -> Formula:
@@ -30,12 +30,24 @@ def _shape_of_tree(part: Any) -> Any:
         return None
     if isinstance(part, Index) and isinstance(part.base, Name):
         # outside a Σ the reader takes the subscript for a part of the name
-        names = [index.name for index in part.indices if isinstance(index, Name)]
-        if len(names) == len(part.indices):
-            return _shape_of_tree(Name(f"{part.base.name}_{''.join(names)}", part.span, part.base.face))
+        words = [_word(index) for index in part.indices]
+        if all(words):
+            return _shape_of_tree(Name(f"{part.base.name}_{''.join(words)}", part.span, part.base.face))
     if is_dataclass(part):
         return (type(part).__name__, *(_shape_of_tree(getattr(part, f.name)) for f in fields(part)))
     return tuple(_shape_of_tree(item) for item in part) if isinstance(part, tuple) else part
+
+
+def _word(index: Any) -> str:
+    """Return an index as part of a name: the i of xᵢ, the 1i of x₁ᵢ, the ws of an index w with an index s."""
+    if isinstance(index, Num):
+        return str(index.value)
+    if isinstance(index, Binary) and index.operator == "juxt":
+        return _word(index.left) + _word(index.right)
+    if isinstance(index, Index) and isinstance(index.base, Name):
+        words = [_word(inner) for inner in index.indices]
+        return index.base.name + "".join(words) if all(words) else ""
+    return index.name if isinstance(index, Name) else ""
 
 
 def _replaced(part: Any, known: Mapping[Any, Tree]) -> Any:

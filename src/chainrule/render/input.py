@@ -70,7 +70,7 @@ def _means(text: str, e: Expr, syntax: Spelling) -> bool:
     shapes = {name: symbol.shape for name, symbol in e.symbols.items()}
     taken = tuple(dict.fromkeys(size for node in walk(e) for size in node.shape))
     try:
-        formula = read(text, syntax, functions=function_names())
+        formula = read(text, syntax, functions=function_names(), names=[*shapes])
         return elaborate(formula, {**shapes, "_taken": taken}).expression is e
     except ChainruleError:
         return False

@@ -18,29 +18,35 @@ from chainrule.syntax.names import (
     FACES,
     FRACTIONS,
     OTHERWISE,
+    SWITCHES,
     WORD_FUNCTIONS,
     catalogue_name,
     did_you_mean,
 )
 from chainrule.syntax.pratt import SIGNS
 from chainrule.syntax.precedence import COMPARISONS, PRECEDENCE
-from chainrule.syntax.scripts import Region, ScriptParser, Scripts
+from chainrule.syntax.scripts import Region
 from chainrule.syntax.spellings import LATEX, Infix
+from chainrule.syntax.summation import SumParser
 from chainrule.syntax.tokens import Token, never_closed, written
-from chainrule.syntax.tree import Binary, Bound, Call, Cases, Face, Name, Num, Tree
+from chainrule.syntax.tree import Binary, Call, Cases, Face, Name, Num, Tree
 
 NEIGHBOURS = Infix("juxt")
 ALWAYS_BOUND = frozenset({"sum", "prod"})
 
 
 @final
-class LatexParser(ScriptParser):
-    """Reads a LaTeX formula. `face` is the typeface in force; `bars` are the `|` still open in this region."""
+class LatexParser(SumParser):
+    """Reads a LaTeX formula. `face` is the typeface in force; `bars` are the `|` still open in this region.
 
-    def __init__(self, text: str, functions: Collection[str]) -> None:
+    `names` are symbols that are declared: `\\mathbf{Sw}` is one of them, or else a product.
+    """
+
+    def __init__(self, text: str, functions: Collection[str], names: Collection[str] = ()) -> None:
         super().__init__(text, latex_tokens(text), functions)
         self.face: Face = ""
         self.bars: list[str] = []
+        self.names = names
         for start, stop in self.partners.items():
             sides = (written(text, self.tokens[start]), written(text, self.tokens[stop]))
             if sides[0].startswith(r"\left") != sides[1].startswith(r"\right"):
@@ -151,6 +157,8 @@ class LatexParser(ScriptParser):
     def word(self) -> Tree:
         """Read `\\operatorname{name}`: a function, or a symbol of several letters."""
         token = self.advance()
+        if token.text in self.names:
+            return Name(token.text, token.span, "roman")
         function = catalogue_name(token.text, WORD_FUNCTIONS, self.functions)
         if function is not None:
             return self.applied(function, token)
@@ -178,18 +186,34 @@ class LatexParser(ScriptParser):
                 return Call(function, (self.inside(*region),), (), span, token.span)
             case "⟨":
                 return self.inner_product(region, span)
-        tree = replace(self.inside(*region), span=span)
+        tree = replace(self.switched(*region), span=span)
         if token.text == "[" and isinstance(tree, Binary) and tree.operator in COMPARISONS:
             return Call("indicator", (tree,), (), span, token.span)
         return tree
 
+    def switched(self, start: int, stop: int) -> Tree:
+        """Read what a bracket holds; `{\\bf x}` sets all of it in that typeface."""
+        if self.tokens[start].text not in SWITCHES:
+            return self.inside(start, stop)
+        before, self.face = self.face, SWITCHES[self.tokens[start].text]
+        tree = self.inside(start + 1, stop)
+        self.face = before
+        return tree
+
     def inner_product(self, region: Region, span: Span) -> Tree:
-        """Read `\\langle a, b \\rangle`."""
+        """Read `\\langle a, b \\rangle`, or `\\langle A, B \\rangle_F`: the sum of the products of the entries."""
         parts = self.parts(*region)
         if len(parts) != 2:
             raise self.error("an inner product has two factors", span, expected="\\langle a, b \\rangle")
         left, right = (self.inside(*part) for part in parts)
-        return Binary("dot", left, right, span, self.tokens[parts[0][1]].span)
+        mark = self.tokens[parts[0][1]].span
+        matrices = all(isinstance(side, Name) and side.name[:1].isupper() for side in (left, right))
+        if not matrices and not self.here.is_operator("_"):
+            return Binary("dot", left, right, span, mark)
+        if self.here.is_operator("_"):
+            self.advance()
+            self.script()
+        return Call("sum", (Binary("*", left, right, span, mark),), (), span, mark)
 
     def barred(self) -> Tree:
         """Read `|x|`, `||x||` or `\\|x\\|`; where an operand is due, a bar opens."""
@@ -241,12 +265,26 @@ class LatexParser(ScriptParser):
     def faced(self) -> Tree:
         """Read `\\mathbf{w}`: everything inside is set in that typeface."""
         token = self.advance()
+        declared = self.declared(token)
+        if declared is not None:
+            return declared
         before, self.face = self.face, FACES[token.text]
         tree = self.argument()
         self.face = before
         tree = replace(tree, span=token.span.join(tree.span))
         is_indicator = isinstance(tree, Name) and tree.name in ("1", "I") and tree.face in ("bold", "blackboard")
         return (self.indicator(tree) if is_indicator else None) or tree
+
+    def declared(self, command: Token) -> Name | None:
+        """Read `\\mathbf{Sw}` as one name if it is that of a declared symbol."""
+        if self.here.kind != "open" or self.here.text != "{":
+            return None
+        start, stop = self.place + 1, self.partners[self.place]
+        name = self.text[self.here.span.end : self.tokens[stop].span.start].strip()
+        if stop - start < 2 or name not in self.names:
+            return None
+        region = self.bracket()
+        return Name(name, command.span.join(self.tokens[region[1]].span), FACES[command.text])
 
     def indicator(self, sign: Tree) -> Tree | None:
         """Read the condition of `\\mathbb{1}[z > 0]` or `\\mathbb{1}_{z > 0}`, if there is one."""
@@ -309,34 +347,7 @@ class LatexParser(ScriptParser):
             tree = Binary("juxt", tree, right, tree.span.join(right.span), gap)
         return (tree,), tree.span
 
-    # Sums over an index, and case splits
-
-    def over_index(self, operator: str, token: Token, scripts: Scripts) -> Bound:
-        """Read a sum, product or maximum over an index; its body reaches up to the next `+` or `-`."""
-        sign = written(self.text, token)
-        if scripts.lower is None:
-            expected = f"{sign}_i or {sign}_{{i=1}}^N"
-            raise self.error(f"`{sign}` needs an index", token.span, expected=expected, found="no subscript")
-        names, lower = self.index_names(scripts.lower, sign)
-        upper = self.inside(*scripts.upper) if scripts.upper else None
-        before, self.bound = self.bound, (*self.bound, *(name.name for name in names))
-        body = self.expression(PRECEDENCE["bound"].right)
-        self.bound = before
-        return Bound(operator, names, lower, upper, body, token.span.join(body.span))
-
-    def index_names(self, region: Region, sign: str) -> tuple[tuple[Name, ...], Tree | None]:
-        """Read `i`, `i,j`, `ij` or `i=1` below a sum."""
-        start, stop = region
-        equals = self.find(start, stop, "=")
-        end = equals[0] if equals else stop
-        tokens = [token for token in self.tokens[start:end] if not token.is_operator(",")]
-        wrong = next((token for token in tokens if token.kind != "name"), None if tokens else self.tokens[end])
-        if wrong is not None:
-            expected = f"an index, as in {sign}_i or {sign}_{{i=1}}^N"
-            found = written(self.text, wrong)
-            raise self.error("this is not an index", wrong.span, expected=expected, found=found)
-        names = tuple(Name(token.text, token.span) for token in tokens)
-        return names, self.inside(end + 1, stop) if equals else None
+    # Case splits
 
     def cases(self, region: Region, span: Span) -> Cases:
         """Read the rows `value & condition` of a case split."""

@@ -65,6 +65,7 @@ FACES: Mapping[str, Face] = {
     r"\mathbbm": "blackboard", r"\mathds": "blackboard", r"\mathcal": "", r"\mathscr": "", r"\mathfrak": "",
     r"\mathit": "", r"\mathnormal": "", r"\underline": "",
 }  # fmt: skip
+SWITCHES: Mapping[str, Face] = {r"\rm": "roman", r"\bf": "bold", r"\it": "", r"\sf": "roman", r"\cal": ""}  # {\bf x}
 ACCENTS: Mapping[str, str] = {
     r"\hat": "hat", r"\widehat": "hat", r"\bar": "bar", r"\overline": "bar", r"\tilde": "tilde",
     r"\widetilde": "tilde", r"\dot": "dot", r"\ddot": "ddot", r"\check": "check", r"\breve": "breve",
@@ -91,7 +92,7 @@ OTHER_COMMANDS: frozenset[str] = frozenset(
     {r"\sqrt", r"\top", r"\intercal", r"\star", r"\prime", r"\perp", r"\infty", r"\in", r"\\"}
 )
 COMMANDS: frozenset[str] = frozenset(
-    {*LETTERS, *COMMAND_FUNCTIONS, *BOUND_COMMANDS, *FRACTIONS, *FACES, *ACCENTS, *OTHER_COMMANDS}
+    {*LETTERS, *COMMAND_FUNCTIONS, *BOUND_COMMANDS, *FRACTIONS, *FACES, *SWITCHES, *ACCENTS, *OTHER_COMMANDS}
 )
 
 

@@ -25,10 +25,12 @@ def read(
     syntax: Literal["auto", "text", "matlab", "latex"] = "auto",
     *,
     functions: Collection[str] = FUNCTIONS,
+    names: Collection[str] = (),
 ) -> Formula:
     """Return the syntax tree of a formula; a left side (`C(y, w) =`) is taken off and kept as written.
 
-    `functions` are the names that may be called. "auto" reads LaTeX where a backslash, `$`, `_{` or `^{` occurs.
+    `functions` are the names that may be called, `names` those of declared symbols. "auto" reads LaTeX where a
+    backslash, `$`, `_{` or `^{` occurs.
     Raises: FormulaSyntaxError, with the place, what was expected, what was found and what to try.
 
     >>> from chainrule.syntax.outline import outline
@@ -44,7 +46,7 @@ def read(
         )
     chosen = detected(text) if syntax == "auto" else syntax
     try:
-        left, tree = right_side(parser(text, chosen, functions))
+        left, tree = right_side(parser(text, chosen, functions, names))
     except RecursionError:  # the caller was deep in the stack already
         raise too_deep(text, Span(0, len(text))) from None
     if depth(tree) > MAX_DEPTH:
@@ -62,10 +64,10 @@ def detected(text: str) -> Syntax:
     return "latex" if any(mark in text for mark in LATEX_MARKS) else "text"
 
 
-def parser(text: str, syntax: Syntax, functions: Collection[str]) -> Parser:
+def parser(text: str, syntax: Syntax, functions: Collection[str], names: Collection[str] = ()) -> Parser:
     """Return the parser for one syntax."""
     if syntax == "latex":
-        return LatexParser(text, functions)
+        return LatexParser(text, functions, names)
     return TextParser(text, MATLAB if syntax == "matlab" else TEXT, functions)
 
 

@@ -24,7 +24,7 @@ class Binding:
 
 # Unary minus binds tighter than products, as in Python and MATLAB: `a / -b * c` is `(a / (-b)) * c`.
 # Because products are linear in each factor, `-a b` has the same value read either way.
-# The body of a sum reaches over products, but not over the next `+` or `-`.
+# The body of a sum reaches over products, but over the next `+` or `-` only if the term behind has its index (LaTeX).
 # Neighbours bind tighter than a written sign: `x y ⊙ z` is `(x y) ⊙ z`. MATLAB's `*` means the same
 # product but binds as a written sign.
 # `A^2'` is `(A^2)'` in MATLAB, so the transpose sign binds as `^` does; NumPy's `**` groups to the right.

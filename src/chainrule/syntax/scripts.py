@@ -7,7 +7,7 @@ from dataclasses import replace as with_fields
 from fractions import Fraction
 
 from chainrule.errors import Span
-from chainrule.syntax.names import ACCENTS, FACES, FRACTIONS, NORMS, SIGN_NAMES, TRANSPOSES
+from chainrule.syntax.names import ACCENTS, FACES, FRACTIONS, NORMS, SIGN_NAMES, SWITCHES, TRANSPOSES
 from chainrule.syntax.pratt import Parser
 from chainrule.syntax.tokens import Token, written
 from chainrule.syntax.tree import Binary, Call, Index, Name, Num, Tree, Unary
@@ -126,7 +126,7 @@ class ScriptParser(Parser):
                 words.append(SIGN_NAMES[token.text])
             elif token.kind in ("name", "number", "word"):
                 words.append("".join(c for c in token.text.replace(".", "_") if c.isalnum() or c == "_"))
-            elif token.kind == "operator" and token.text != ",":
+            elif token.kind == "operator" and token.text not in (",", "_"):
                 raise self.error(
                     "this subscript is neither an index nor a name",
                     token.span,
@@ -172,7 +172,11 @@ class ScriptParser(Parser):
 
     def is_plain(self, token: Token) -> bool:
         """Say whether a token is more than a typeface or a group's brace."""
-        return token.text not in FACES and not (token.kind in ("open", "close") and token.text == "{")
+        return (
+            token.text not in FACES
+            and token.text not in SWITCHES
+            and not (token.kind in ("open", "close") and token.text == "{")
+        )
 
 
 def arguments_of(token: Token) -> int:
