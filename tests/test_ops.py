@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.derivative.differentiate import hessian, jacobian
 from chainrule.evaluate import evaluate
 from chainrule.expression.build import symbol
@@ -134,3 +135,32 @@ def test_arrays_of_constants_have_no_slope(op: Op) -> None:
 def test_every_operation_appears_where_it_is_applied() -> None:
     for op in OPS:
         assert any(isinstance(node, Apply) and node.op is op for node in walk(applied(op))), op
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-9, 1.0, 30.0])
+def test_the_matrix_exponential_is_scipys(scale: float, rng: np.random.Generator) -> None:
+    scipy_linalg = pytest.importorskip("scipy.linalg")
+    A, E = scale * rng.normal(size=(4, 4)), 1e3 * rng.normal(size=(4, 4))
+    a, e = symbol("A", ("n", "n")), symbol("E", ("n", "n"))
+    expm, slope = CATALOGUE["expm"], CATALOGUE["expm_frechet"]
+    np.testing.assert_allclose(evaluate(expm(a), {"A": A}), scipy_linalg.expm(A), rtol=1e-10)
+    expected = scipy_linalg.expm_frechet(A, E, compute_expm=False)
+    got = evaluate(slope(a, e), {"A": A, "E": E})
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
+    assert np.isnan(evaluate(expm(a), {"A": A + np.nan})).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "gradient"),
+    [
+        ("trace(expm(X))", "expm(X)ᵀ"),
+        ("trace(expm(X))**2", "2 tr(expm(X)) expm(X)ᵀ"),
+        ("sum(C * expm(X))", "expm′(Xᵀ)[C]"),
+        ("norm(expm(X) - C)**2", "2 expm′(Xᵀ)[expm(X) − C]"),
+        ("sum(expm(t * X) @ v)", "t expm′(tXᵀ)[1⃗vᵀ]"),
+    ],
+)
+def test_gradients_of_the_matrix_exponential(text: str, gradient: str) -> None:
+    e = cr.parse(text, shapes={"X": ("n", "n"), "C": ("n", "n"), "t": (), "v": "n"})
+    assert str(cr.grad(e, "X")) == gradient
+    assert cr.derive(e, "X").verified

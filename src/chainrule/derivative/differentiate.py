@@ -163,6 +163,9 @@ def _through_product(node: Einsum, which: int, adjoint: Expr, lead: int) -> Expr
 
 def _through_operation(node: Apply, adjoint: Expr, lead: int, x: Expr) -> list[tuple[Expr, Expr]]:
     """Chain rule: contract the adjoint with the operation's local Jacobian over the operation's output."""
+    if node.op.pullback:
+        pieces = zip(node.args, node.op.pullback(*node.args, node, adjoint), strict=True)
+        return [(arg, piece) for arg, piece in pieces if depends_on(arg, x)]
     result = []
     locals_ = node.op.local_jacobians(node.args, node)
     output = len(node.op.core.output)

@@ -2,6 +2,7 @@
 
 from chainrule.expression.op import CATALOGUE
 from chainrule.ops.elementwise import ELEMENTWISE
+from chainrule.ops.exponential import EXPONENTIAL
 from chainrule.ops.extreme import EXTREMES
 from chainrule.ops.linear import LINEAR
 from chainrule.ops.piecewise import PIECEWISE, kink_value
@@ -10,5 +11,5 @@ from chainrule.ops.reduction import REDUCTIONS
 
 __all__ = ["CATALOGUE", "kink_value"]
 
-for family in (ELEMENTWISE, PIECEWISE, REDUCTIONS, EXTREMES, LINEAR, POLAR):
+for family in (ELEMENTWISE, PIECEWISE, REDUCTIONS, EXTREMES, LINEAR, EXPONENTIAL, POLAR):
     CATALOGUE.add(family)

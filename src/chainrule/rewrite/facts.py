@@ -11,6 +11,7 @@ from chainrule.expression.power import power as power_op
 from chainrule.expression.product import einsum
 from chainrule.expression.total import add_terms
 from chainrule.ops.elementwise import cosh, exp, sigmoid, softplus
+from chainrule.ops.exponential import expm
 from chainrule.ops.linear import inv
 from chainrule.ops.reduction import softmax
 
@@ -20,7 +21,7 @@ IMPLIED = {
     "one-hot": frozenset({"sums to one"}),
 }
 POSITIVE = (exp, sigmoid, softplus, cosh, softmax)
-TURNS_WITH = (inv,)  # f(Aᵀ) = f(A)ᵀ, as for every element-wise function
+TURNS_WITH = (inv, expm)  # f(Aᵀ) = f(A)ᵀ, as for every element-wise function
 
 _symmetric: WeakKeyDictionary[Expr, bool] = WeakKeyDictionary()
 
