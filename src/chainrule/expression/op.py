@@ -84,8 +84,8 @@ class Op:
     language; None marks an axiom. `domain(*values)` gives numbers that must be positive for the value to exist, and
     `kinks(*values)` numbers whose zeros are the points where the derivative is a convention. `fold` may return a
     simpler equal expression at construction, or None. `logarithm(*arguments)` is log |y| where that is an
-    operation of its own, as for a determinant. `pullback(*arguments, y, adjoint)` gives what the local Jacobians give when
-    they are contracted with the adjoint of `y` (which may have more leading axes), where that is shorter than they are.
+    operation of its own, as for a determinant. `pullback(*arguments, y, adjoint)` is what the local Jacobians make of
+    the adjoint of `y` (which may have more leading axes), where that is shorter than they are.
 
     An axis of the output that no argument has, as in `"()->(k,n)"`, makes an array of constants: its arguments are
     whole numbers, and its sizes are said when it is made with `of_shape`; `code` may use the axes' names, and `dtype`.
@@ -107,6 +107,7 @@ class Op:
     aliases: tuple[str, ...] = ()
     rational: bool = False  # exact on rationals
     convention: str = ""  # the sentence that states what is assumed at the kinks
+    hot: tuple[tuple[int, ...], ...] = ()  # groups of axes along which one entry is 1, each time another, the rest 0
     is_gate: bool = False  # takes the values 0 and 1 only, and its slope is zero
     is_held: bool = False  # the derivative leaves it out by decree, though its value moves
     name: str = field(init=False)

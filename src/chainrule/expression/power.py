@@ -69,7 +69,7 @@ def _fold_constant(base: Expr, exponent: Scalar) -> Expr | None:
     if isinstance(base, Number):
         value = rational_power(base.value, exponent)
         return None if value is None else Number(value)
-    if isinstance(base, Ones):
+    if isinstance(base, Ones) or (isinstance(base, Apply) and base.op.hot and exponent > 0):
         return base
     whole = isinstance(exponent, int)
     inner, k = exponent_of(base)

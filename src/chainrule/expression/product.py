@@ -17,6 +17,7 @@ from chainrule.expression.extent import is_derived, plus, terms_of, times
 from chainrule.expression.node import (
     ONE,
     Add,
+    Apply,
     Dimension,
     Einsum,
     Expr,
@@ -56,6 +57,9 @@ def einsum(args: Sequence[Expr], subscripts: Sequence[Subscripts], output: Subsc
     if product.is_zero:
         return zeros(_shape(args, subscripts, output))
     if product.equal:
+        _tie(product)
+        _settle(product, _merge_powers(product), fresh)
+    while _contract_hot(product):
         _tie(product)
         _settle(product, _merge_powers(product), fresh)
     _cover(product, fresh)
@@ -161,6 +165,25 @@ def _tie(product: _Product) -> None:
     product.factors = [(e, tuple(find(i) for i in sub)) for e, sub in product.factors]
     product.equal = [(find(i), i) for i in product.output if find(i) != i]
     product.sizes = {i: size for i, size in product.sizes.items() if i not in root or i in place}
+
+
+def _contract_hot(product: _Product) -> bool:
+    """Sum out an array of zeros and ones: Σₐ Sᵢₐ = 1, and Σₐ Sᵢₐ Sⱼₐ = δᵢⱼ for rows Sᵢ of an identity."""
+    for k, (e, sub) in enumerate(product.factors):
+        for group in e.op.hot if isinstance(e, Apply) else ():
+            inner = tuple(sub[axis] for axis in group)
+            rest = tuple(i for axis, i in enumerate(sub) if axis not in group)
+            users = [n for n, (_, s) in enumerate(product.factors) if set(inner) & set(s)]
+            if set(inner) & {*product.output, *rest} or len(set(inner)) < len(inner) or len(users) > 2:
+                continue
+            twin = product.factors[next((n for n in users if n != k), k)]
+            other = tuple(i for axis, i in enumerate(twin[1]) if axis not in group)
+            if twin[0] is e and tuple(twin[1][axis] for axis in group) == inner and not set(inner) & set(other):
+                product.equal += zip(rest, other, strict=True)
+                product.factors = [factor for n, factor in enumerate(product.factors) if n not in users]
+                product.sizes = {i: size for i, size in product.sizes.items() if i not in inner}
+                return True
+    return False
 
 
 def _covered(product: _Product) -> set[int]:

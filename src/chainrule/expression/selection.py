@@ -46,6 +46,7 @@ selector = Op(
         helper=(selected_rows, rows_on_device),
     ),
     rational=True,
+    hot=((1,),),
 )
 
 one_hot = Op(
@@ -61,6 +62,7 @@ one_hot = Op(
         helper=(selected_rows, rows_on_device),
     ),
     rational=True,
+    hot=((0,),),
 )
 
 tri = Op(
@@ -85,6 +87,7 @@ pair = Op(
         torch="$xp.eye($k, dtype=dtype, device=device).reshape($k, $m, $n)",
     ),
     rational=True,
+    hot=((0,), (1, 2)),
 )
 
 CATALOGUE.add([selector, one_hot, tri, pair])
