@@ -1,0 +1,157 @@
+"""The search for small changes of the reader's own line that make it right, the simplest first.
+
+Each candidate is tried at one point as an array; only what matches there becomes an expression and is tried at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+
+from chainrule.derivative.differentiate import substitute
+from chainrule.errors import ChainruleError
+from chainrule.expression.build import multiply
+from chainrule.expression.node import Expr
+from chainrule.expression.total import add_terms, scale
+from chainrule.proofread.edit import Edit, Free, Kind, Repair, put_in, readings
+from chainrule.proofread.ingredients import Ingredient
+from chainrule.proofread.insertion import everywhere, inserted, terms
+from chainrule.proofread.structure import structural
+from chainrule.proofread.trial import Array, Occurrence, Trial, occurrences
+
+SECONDS = 0.3
+DEEPER = 0.03  # what a place one level further down costs: of two explanations the one nearer to the whole is simpler
+MOST_FULL = 60  # whole lines that are worked out again, for changes at several places
+
+
+@dataclass(slots=True)
+class Search:
+    """One line, the points, and what was found so far."""
+
+    line: Expr
+    trials: Sequence[Trial]
+    parts: Sequence[Ingredient]
+    names: frozenset[str]
+    seconds: float = SECONDS
+    found: list[Repair] = field(default_factory=list)
+    started: float = field(default_factory=perf_counter)
+
+    @property
+    def first(self) -> Trial:
+        """The point at which candidates are tried first."""
+        return self.trials[0]
+
+    @property
+    def is_over(self) -> bool:
+        """True when the time is up."""
+        return perf_counter() - self.started > self.seconds
+
+    def run(self) -> list[Repair]:
+        """Return the repairs found, the simplest first."""
+        places = occurrences(self.line)
+        for look in (self._structural, self._inserted, self._missing):
+            for here in places:
+                if self.is_over:
+                    break
+                look(here)
+        if not self.found:
+            self._everywhere()
+        return sorted(self.found, key=lambda repair: repair.cost)
+
+    # --- changes that are known arrays
+    def _structural(self, here: Occurrence) -> None:
+        self._try(here, structural(here, self.first))
+
+    def _inserted(self, here: Occurrence) -> None:
+        self._try(here, inserted(here, self.first, self.parts, self.names))
+
+    def _try(self, here: Occurrence, edits: Iterable[Edit]) -> None:
+        shape = self.first.value(here.node).shape
+        listed = [edit for edit in edits if edit.value.shape == shape]
+        if not listed:
+            return
+        lines = self.first.pushed(here.path, np.stack([edit.value for edit in listed]))
+        if lines is None:
+            return
+        for k in np.flatnonzero(self.first.matching(lines)):
+            edit = listed[k]
+            self._keep(edit.kind, edit.cost + DEEPER * len(here.path), here, edit.build, edit.message)
+
+    def _keep(self, kind: Kind, cost: float, here: Occurrence, build: object, message: str) -> None:
+        try:
+            line = put_in(here, build())  # type: ignore[operator]
+        except (ChainruleError, OverflowError, ZeroDivisionError):
+            return
+        self._keep_line(kind, cost, line, message)
+
+    def _keep_line(self, kind: Kind, cost: float, line: Expr, message: str) -> None:
+        if all(repair.line is not line or repair.cost > cost for repair in self.found) and holds(line, self.trials):
+            self.found.append(Repair(kind, cost, line, message))
+
+    # --- terms with a number that is found
+    def _missing(self, here: Occurrence) -> None:
+        """A term may be missing, with any number before it; a number may be wrong."""
+        if not here.is_linear:
+            return
+        node, value = here.node, self.first.value(here.node)
+        listed: list[Free] = [*_own(here, self.first), *terms(here, self.first, self.parts)]
+        base = self.first.value(self.line)
+        pushed = self.first.pushed(here.path, value + np.stack([free.value for free in listed]))
+        if pushed is None or pushed.shape[1:] != self.first.target.shape or base.shape != self.first.target.shape:
+            return
+        for k, number in fitted(pushed - base, self.first.target - base, self.first.scale):
+            self._numbered(here, node, listed[k], number)
+
+    def _numbered(self, here: Occurrence, node: Expr, free: Free, number: float) -> None:
+        for c, size in readings(number, dict(self.first.place.sizes))[:3]:
+            term = scale(c, free.term if size is None else multiply(free.term, size))
+            new = add_terms([(1, node), (1, term)], node.shape)
+            kind, says = free.kind, free.says.format(term)
+            if free.term is node:
+                kind, says = self._multiple(node, new, number, size is not None)
+            cost = free.cost + DEEPER * len(here.path) + (0.05 if c in (1, -1) else 0.15) + (0 if size is None else 0.1)
+            self._keep_line(kind, cost, put_in(here, new), says)
+
+    def _multiple(self, node: Expr, new: Expr, number: float, sized: bool) -> tuple[Kind, str]:
+        if abs(number + 2) < 1e-9:
+            return "sign", f"the sign of {node} is wrong"
+        kind: Kind = "sum, mean or axis" if sized else "constant factor"
+        return kind, f"{node} should be {new}"
+
+    # --- a symbol at all of its places
+    def _everywhere(self) -> None:
+        tried = 0
+        for kind, cost, swap, says, shown in everywhere(self.line, self.first, self.parts, self.names):
+            if self.is_over or tried >= MOST_FULL:
+                return
+            tried += 1
+            try:
+                line = substitute(self.line, swap)
+            except ChainruleError:
+                continue
+            self._keep_line(kind, cost, line, says.format(*shown))
+
+
+def _own(here: Occurrence, trial: Trial) -> Iterator[Free]:
+    """The part itself: another number before it."""
+    yield Free("constant factor", 1.2, trial.value(here.node), here.node, "{0}")
+
+
+def fitted(moves: Array, gap: Array, largest: float) -> list[tuple[int, float]]:
+    """Return which of several directions, times a number, close the gap."""
+    flat, wanted = moves.reshape(len(moves), -1), gap.reshape(-1)
+    with np.errstate(all="ignore"):
+        numbers = (flat @ wanted) / np.sum(flat * flat, axis=1)
+        rest = np.max(np.abs(flat * numbers[:, None] - wanted), axis=1, initial=0.0)
+    return [(int(k), float(numbers[k])) for k in np.flatnonzero(rest <= 1e-8 * largest)]
+
+
+def holds(line: Expr, trials: Sequence[Trial]) -> bool:
+    """True if the line equals the truth at every point."""
+    try:
+        return all(trial.matches(trial.value(line)) for trial in trials)
+    except ChainruleError:
+        return False
