@@ -170,8 +170,9 @@ class Network:
     def _vector(self, factors: Sequence[Layout]) -> Layout:
         if self.literal and len(set(factors)) < len(factors):
             raise NoMatrixForm
-        kept = [f for f in factors if not isinstance(f, Constant)] or factors[:1]
-        return hadamard(list(kept))
+        kept: list[Layout] = [f for f in factors if not isinstance(f, Constant)] or list(factors[:1])
+        times = {f: kept.count(f) for f in kept}
+        return hadamard([f if k == 1 else Power(f, Numeral(k)) for f, k in times.items()])
 
     def _total(self, factors: list[Layout], k: int) -> Layout:
         """The sum of a vector's (or matrix's) entries: a length, a trace, a dot product, xᵀAx, or sum(…)."""

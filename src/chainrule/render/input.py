@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from chainrule.derivative.differentiate import substitute
 from chainrule.errors import ChainruleError, DomainError
 from chainrule.expression.elaborate import elaborate
 from chainrule.expression.functions import function_names
-from chainrule.expression.node import Expr, walk
+from chainrule.expression.node import Expr, Symbol, walk
 from chainrule.expression.shape import Size, show_shape
 from chainrule.notation.matrix import literal_notation
+from chainrule.render.input_idiom import IdiomWriter
 from chainrule.render.input_latex import LatexInputWriter
 from chainrule.render.input_matlab import MatlabWriter
 from chainrule.render.input_numpy import InputWriter
@@ -37,7 +39,9 @@ def source_text(e: Expr, syntax: Spelling = "text") -> str:
 
 
 def _numpy_text(e: Expr) -> str:
-    return InputWriter(_shown(e)).write(without_turned_sums(literal_notation(e)))
+    layout, shown = without_turned_sums(literal_notation(e)), _shown(e)
+    idiom, careful = IdiomWriter(shown).write(layout), InputWriter(shown).write(layout)
+    return _shortest(idiom, careful, e, "text")
 
 
 def _matlab_text(e: Expr) -> str:
@@ -67,6 +71,7 @@ def _shortest(plain: str, sized: str, e: Expr, syntax: Spelling) -> str:
 
 def _means(text: str, e: Expr, syntax: Spelling) -> bool:
     """True if the text reads back; no size that is left open may be guessed right by chance."""
+    e = _without_facts(e)
     shapes = {name: symbol.shape for name, symbol in e.symbols.items()}
     taken = tuple(dict.fromkeys(size for node in walk(e) for size in node.shape))
     try:
@@ -74,6 +79,12 @@ def _means(text: str, e: Expr, syntax: Spelling) -> bool:
         return elaborate(formula, {**shapes, "_taken": taken}).expression is e
     except ChainruleError:
         return False
+
+
+def _without_facts(e: Expr) -> Expr:
+    """Return the expression as a text says it: what is known of a symbol is told beside it."""
+    plain: dict[Expr, Expr] = {s: Symbol(s.name, s.shape) for s in e.symbols.values() if s.facts}
+    return substitute(e, plain) if plain else e
 
 
 def _shown(e: Expr) -> set[Size]:

@@ -166,9 +166,11 @@ def _grouped(e: Add, rests: list[Term], factor: Expr, sub: Subscripts) -> Expr |
 
 def _needs_ones(rests: list[list[Factor]], inner: set[int], output: Subscripts) -> bool:
     """True if 1⃗ would have to stand where nobody writes it: diag(p) − ppᵀ is not diag(p)(I − 1⃗pᵀ), and
-    A x + b sum(x) is not (A + b1⃗ᵀ)x."""
+    A x + b sum(x) is not (A + b1⃗ᵀ)x. But Aᵀ1⃗ − Aᵀv is Aᵀ(1 − v), where 1 needs no arrow."""
     covered = [{i for _, s in factors for i in s} & set(output) for factors in rests]
     diagonal = any(isinstance(f, Identity) for factors in rests for f, _ in factors)
+    if len(output) == 1:
+        covered = [c for c, factors in zip(covered, rests, strict=True) if factors]
     return any(inner - c or (diagonal and 0 < len(c) < len(output)) for c in covered)
 
 
