@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, reduce
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,24 @@ class NumPy(Backend):
     def arguments(self, program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
         """Return arrays and NumPy scalars of one type."""
         return as_arguments(program, values)
+
+
+class Numba(NumPy):
+    """Compiled loops over rows, which read the data once; what has no independent rows runs in NumPy."""
+
+    name, install = "numba", 'pip install "chainrule[fast]"'
+
+    def scope(self) -> dict[str, Any]:
+        """Return the global names. numba itself is imported at the first call. Raises: DomainError without numba."""
+        if find_spec("numba") is None:
+            raise DomainError("numba is not installed", expected=self.install)
+        return super().scope()
+
+    def prepared(self, run: Run, program: Program) -> Run:
+        """Return the fused function; the plain one serves what it does not take."""
+        from chainrule.compile.fused import Fused
+
+        return Fused(run, program)
 
 
 class Jax(Backend):
@@ -154,7 +173,7 @@ def _sizes(program: Program, values: Sequence[Any]) -> tuple[int, ...]:
     return tuple(as_size(name, value) for name, value in zip(program.given, rest, strict=True))
 
 
-BACKENDS: Mapping[str, Backend] = {backend.name: backend for backend in (NumPy(), Jax(), Torch())}
+BACKENDS: Mapping[str, Backend] = {backend.name: backend for backend in (NumPy(), Numba(), Jax(), Torch())}
 
 
 def backend_named(name: str) -> Backend:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
 from operator import itemgetter
 from typing import Any
-from weakref import finalize
 
 import numpy as np
 
 from chainrule.compile.arguments import missing_argument, unknown_argument
 from chainrule.compile.backends import backend_named
+from chainrule.compile.execute import run_text
 from chainrule.compile.lower import lower, ordered_symbols, sizes_of
 from chainrule.compile.source import entry_text, function_text, helpers, made_names
 from chainrule.errors import DomainError
 from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.shape import show_shape
-
-_numbers = count()
 
 
 def compile_expressions(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = ()) -> Compiled:
@@ -53,9 +49,9 @@ class Compiled:
         names = made_names(self.program)
         library = backend_named(backend)
         self.source = function_text(self.program, names, "program", library.dialect)
-        run = _run_text(self.source, "program", {**helpers(self.program, library.dialect), **library.scope()})
+        run = run_text(self.source, "program", {**helpers(self.program, library.dialect), **library.scope()})
         self._run = library.prepared(run, self.program)
-        self._enter = _run_text(entry_text(self.program, names), "enter", ENTRY_SCOPE)
+        self._enter = run_text(entry_text(self.program, names), "enter", ENTRY_SCOPE)
         self._library = library
         self.parameters = (*(s.name for s in self.program.arguments), *self.program.given)
         self._allowed = frozenset(self.parameters) | {a.name if isinstance(a, Symbol) else a for a in accept}
@@ -121,14 +117,3 @@ def _picker(names: tuple[str, ...], quick: bool) -> Callable[[dict[str, Any]], t
     if quick and len(names) > 1:  # which torch.compile cannot look into
         return itemgetter(*names)
     return lambda values: tuple(values[name] for name in names)
-
-
-def _run_text(text: str, name: str, scope: dict[str, Any]) -> Callable[..., Any]:
-    """Compile text that this package generated, visible to tracebacks for as long as the function lives."""
-    filename = f"<chainrule {name} {next(_numbers)}>"
-    space = dict(scope)
-    exec(compile(text, filename, "exec"), space)
-    function: Callable[..., Any] = space[name]
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-    finalize(function, linecache.cache.pop, filename, None)
-    return function

@@ -13,7 +13,7 @@ from chainrule.compile.program import Combine, Contract, Divide, Length, Recorde
 from chainrule.compile.selections import Eliminated, Operand, Selection, is_selection
 from chainrule.expression.extent import is_derived, terms_of
 from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts
-from chainrule.expression.op import Code, Op
+from chainrule.expression.op import Code, Loop, Op
 from chainrule.expression.power import exponent_of, is_length, power_of
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar, Size
@@ -25,6 +25,7 @@ unless_zero = Op(
     derivative=lambda z, y: (None,),
     because="what is divided by a norm of 0 is taken to be 0",
     rule="norm of zero",
+    loop=Loop("T(np.inf) if $z == zero else $z"),
     code=Code("$xp.where($z == 0, $xp.inf, $z)"),
 )
 

@@ -51,6 +51,39 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """How one number is made of many, in a loop: where it starts, and how `$acc` takes up `$z`.
+
+    If LLVM vectorises that only in another form, `start`, `update` and `finish` go by way of that form.
+    """
+
+    first: str
+    pair: str
+    start: str = ""
+    update: str = ""
+    finish: str = "$acc"
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """How an application is computed on numbers, in a compiled loop: `zero` and `one` have their type.
+
+    A line may call the functions of `compile.scalars`. `special` is given the arguments that are known numbers, by
+    name, and returns a faster line for them, or "". An operation on a whole axis has `gather` if it goes through the
+    entries once, or `recipe`: the same function of operations that have one of these, stable in floating point.
+    """
+
+    line: str = ""
+    special: Callable[[Mapping[str, Any]], str] | None = None
+    gather: Gather | None = None
+    recipe: Callable[..., Expr] | None = None
+
+    def written(self, known: Mapping[str, Any]) -> str:
+        """Return the line for these known arguments; "" if there is none."""
+        return (self.special(known) if self.special else "") or self.line
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """A gufunc signature: names of the core axes of each argument and of the result. Leading axes are batch axes."""
 
@@ -97,6 +130,7 @@ class Op:
     because: str
     rule: str
     code: Code
+    loop: Loop = Loop()
     definition: Callable[..., Expr] | None = None
     notation: Notation = Notation()
     domain: Callable[..., Any] | None = None

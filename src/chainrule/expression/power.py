@@ -11,7 +11,7 @@ import numpy
 import chainrule.expression.product as product
 import chainrule.expression.total as total
 from chainrule.expression.node import ONE, Add, Apply, Einsum, Expr, Number, Ones
-from chainrule.expression.op import CATALOGUE, Code, Notation, Op
+from chainrule.expression.op import CATALOGUE, Code, Loop, Notation, Op
 from chainrule.expression.shape import Scalar, exact
 
 
@@ -143,6 +143,19 @@ SHORT_LINES = {
 }
 
 
+SHORT_LOOPS = {
+    2: "$x * $x",
+    3: "$x * $x * $x",
+    4: "($x * $x) * ($x * $x)",
+    -1: "one / $x",
+    -2: "one / ($x * $x)",
+    Fraction(1, 2): "np.sqrt($x)",
+    Fraction(3, 2): "$x * np.sqrt($x)",
+    Fraction(-1, 2): "one / np.sqrt($x)",
+    Fraction(-3, 2): "one / ($x * np.sqrt($x))",
+}
+
+
 def _short_line(known: Mapping[str, Scalar]) -> str:
     """A product, a quotient or a root is many times faster than the general power."""
     return SHORT_LINES.get(known.get("k", 1), "")
@@ -155,6 +168,7 @@ power = Op(
     because="the exponent comes down as a factor and is lowered by one",
     rule="power",
     notation=Notation(text="$x^$k", latex="$x^{$k}", binding="power"),
+    loop=Loop("$x ** $k", special=lambda known: SHORT_LOOPS.get(known.get("k", 1), "")),
     code=Code("$x ** $k", special=_short_line),
     domain=lambda x, k: numpy.where(k != numpy.round(k), x, numpy.where(k < 0, abs(x), 1.0)),
     fold=_fold,

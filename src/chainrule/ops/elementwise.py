@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.expression.build import divide, multiply, power, subtract
 from chainrule.expression.node import Add, Apply, Expr
-from chainrule.expression.op import Code, Notation, Op
+from chainrule.expression.op import Code, Loop, Notation, Op
 from chainrule.expression.power import constant, constant_value
 from chainrule.ops.logarithm import logarithm_of
 
@@ -63,6 +63,7 @@ exp = Op(
     rule="exponential",
     notation=Notation(text="exp($z)", latex=r"\exp($z)"),
     code=Code("$xp.exp($z)"),
+    loop=Loop("fast_exp($z)"),
     fold=known(at=0, value=1),
 )
 
@@ -74,6 +75,7 @@ log = Op(
     rule="logarithm",
     notation=Notation(text="ln($z)", latex=r"\ln($z)"),
     code=Code("$xp.log($z)"),
+    loop=Loop("fast_log($z)"),
     fold=fold_log,
     domain=lambda z: z,
     aliases=("ln",),
@@ -88,6 +90,7 @@ log1p = Op(
     rule="logarithm",
     notation=Notation(text="ln(1 + $z)", latex=r"\ln(1 + $z)"),
     code=Code("$xp.log1p($z)"),
+    loop=Loop("fast_log1p($z)"),
     fold=fold_log1p,
     domain=lambda z: 1 + z,
 )
@@ -101,6 +104,7 @@ expm1 = Op(
     rule="exponential",
     notation=Notation(text="exp($z) − 1", latex=r"\exp($z) - 1", binding="sum"),
     code=Code("$xp.expm1($z)"),
+    loop=Loop("fast_expm1($z)"),
     fold=known(at=0, value=0),
 )
 
@@ -112,6 +116,7 @@ sin = Op(
     rule="sine",
     notation=Notation(latex=r"\sin($z)"),
     code=Code("$xp.sin($z)"),
+    loop=Loop("np.sin($z)"),
     fold=known(at=0, value=0),
 )
 
@@ -123,6 +128,7 @@ cos: Op = Op(
     rule="cosine",
     notation=Notation(latex=r"\cos($z)"),
     code=Code("$xp.cos($z)"),
+    loop=Loop("np.cos($z)"),
     fold=known(at=0, value=1),
 )
 
@@ -135,6 +141,7 @@ tan = Op(
     rule="tangent",
     notation=Notation(latex=r"\tan($z)"),
     code=Code("$xp.tan($z)"),
+    loop=Loop("np.tan($z)"),
     fold=known(at=0, value=0),
     domain=lambda z: np.abs(np.cos(z)) - 0.1,
 )
@@ -147,6 +154,7 @@ arcsin = Op(
     rule="inverse sine",
     notation=Notation(latex=r"\arcsin($z)"),
     code=Code("$xp.arcsin($z)", torch="$xp.asin($z)"),
+    loop=Loop("np.arcsin($z)"),
     fold=known(at=0, value=0),
     domain=lambda z: 1 - np.abs(z),
     aliases=("asin",),
@@ -160,6 +168,7 @@ arccos = Op(
     rule="inverse cosine",
     notation=Notation(latex=r"\arccos($z)"),
     code=Code("$xp.arccos($z)", torch="$xp.acos($z)"),
+    loop=Loop("np.arccos($z)"),
     domain=lambda z: 1 - np.abs(z),
     aliases=("acos",),
 )
@@ -172,6 +181,7 @@ arctan = Op(
     rule="inverse tangent",
     notation=Notation(latex=r"\arctan($z)"),
     code=Code("$xp.arctan($z)", torch="$xp.atan($z)"),
+    loop=Loop("np.arctan($z)"),
     fold=known(at=0, value=0),
     aliases=("atan",),
 )
@@ -185,6 +195,7 @@ sinh = Op(
     rule="hyperbolic sine",
     notation=Notation(latex=r"\sinh($z)"),
     code=Code("$xp.sinh($z)"),
+    loop=Loop("np.sinh($z)"),
     fold=known(at=0, value=0),
 )
 
@@ -197,6 +208,7 @@ cosh: Op = Op(
     rule="hyperbolic cosine",
     notation=Notation(latex=r"\cosh($z)"),
     code=Code("$xp.cosh($z)"),
+    loop=Loop("np.cosh($z)"),
     fold=known(at=0, value=1),
 )
 
@@ -209,6 +221,7 @@ tanh = Op(
     rule="hyperbolic tangent",
     notation=Notation(latex=r"\tanh($z)"),
     code=Code("$xp.tanh($z)"),
+    loop=Loop("fast_tanh($z)"),
     fold=known(at=0, value=0),
 )
 
@@ -221,6 +234,7 @@ sigmoid = Op(
     rule="sigmoid",
     notation=Notation(text="σ($z)", latex=r"\sigma($z)"),
     code=Code("stable_sigmoid($z, $xp)", jax="jax.nn.sigmoid($z)", torch="$xp.sigmoid($z)", helper=stable_sigmoid),
+    loop=Loop("fast_sigmoid($z)"),
     aliases=("expit", "logistic"),
 )
 
@@ -238,6 +252,7 @@ softplus: Op = Op(
         torch="-$xp.nn.functional.logsigmoid(-$z)",  # torch's own softplus gives up digits beyond z = 20
         helper=stable_softplus,
     ),
+    loop=Loop("fast_softplus($z)"),
 )
 
 erf = Op(
@@ -247,6 +262,7 @@ erf = Op(
     because="the error function is the integral of the bell curve 2/√π exp(−z²)",
     rule="error function",
     notation=Notation(latex=r"\operatorname{erf}($z)"),
+    loop=Loop("math.erf($z)"),
     code=Code("error_function($z, $xp)", jax="jax.lax.erf($z)", torch="$xp.erf($z)", helper=error_function),
     fold=known(at=0, value=0),
 )
@@ -259,6 +275,7 @@ arcsinh = Op(
     rule="inverse hyperbolic sine",
     notation=Notation(latex=r"\operatorname{arsinh}($z)"),
     code=Code("$xp.arcsinh($z)", torch="$xp.asinh($z)"),
+    loop=Loop("np.arcsinh($z)"),
     fold=known(at=0, value=0),
     aliases=("asinh", "arsinh"),
 )
@@ -271,6 +288,7 @@ arccosh = Op(
     rule="inverse hyperbolic cosine",
     notation=Notation(latex=r"\operatorname{arcosh}($z)"),
     code=Code("$xp.arccosh($z)", torch="$xp.acosh($z)"),
+    loop=Loop("np.arccosh($z)"),
     domain=lambda z: z - 1,
     aliases=("acosh", "arcosh"),
 )
@@ -283,6 +301,7 @@ arctanh = Op(
     rule="inverse hyperbolic tangent",
     notation=Notation(latex=r"\operatorname{artanh}($z)"),
     code=Code("$xp.arctanh($z)", torch="$xp.atanh($z)"),
+    loop=Loop("np.arctanh($z)"),
     fold=known(at=0, value=0),
     domain=lambda z: 1 - np.abs(z),
     aliases=("atanh", "artanh"),
@@ -295,6 +314,7 @@ cbrt = Op(
     because="the slope of the inverse is one over the slope of the function: 1/(3y²) with y³ = z",
     rule="cube root",
     notation=Notation(text="∛($z)", latex=r"\sqrt[3]{$z}"),
+    loop=Loop("np.cbrt($z)"),
     code=Code("$xp.cbrt($z)", torch="$xp.sign($z) * $xp.abs($z) ** (1 / 3)"),
     fold=known(at=0, value=0),
     domain=np.abs,

@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.expression.build import add, broadcast, contract, eye, negative, ones, subtract
 from chainrule.expression.node import Expr
-from chainrule.expression.op import Code, Notation, Op
+from chainrule.expression.op import Code, Gather, Loop, Notation, Op
 from chainrule.expression.shape import Size
 
 
@@ -35,6 +35,22 @@ hardmax = Op(
     kinks=gap,
 )
 
+# whole numbers in the order of the floats, since a maximum that passes NaN on is not vectorised
+LARGEST = Gather(
+    first="-T(np.inf)",
+    pair="$acc if $acc > $z or $acc != $acc else $z",
+    start="order_key(-T(np.inf))",
+    update="max($acc, order_key($z))",
+    finish="key_value($acc)",
+)
+SMALLEST = Gather(
+    first="T(np.inf)",
+    pair="$acc if $acc < $z or $acc != $acc else $z",
+    start="order_key(-T(np.inf))",
+    update="max($acc, order_key(-$z))",
+    finish="-key_value($acc)",
+)
+
 TIES = "where several entries are the {which}, they share the slope equally"
 
 maximum_of = Op(
@@ -44,6 +60,7 @@ maximum_of = Op(
     because="only the largest entry has an influence, and its slope is 1",
     rule="largest entry",
     notation=Notation(text="max($z)", latex=r"\max($z)"),
+    loop=Loop(gather=LARGEST),
     code=Code("$xp.max($z, axis=-1)", torch="$xp.amax($z, -1)"),
     kinks=gap,
     convention=TIES.format(which="largest"),
@@ -56,6 +73,7 @@ minimum_of = Op(
     because="only the smallest entry has an influence, and its slope is 1",
     rule="smallest entry",
     notation=Notation(text="min($z)", latex=r"\min($z)"),
+    loop=Loop(gather=SMALLEST),
     code=Code("$xp.min($z, axis=-1)", torch="$xp.amin($z, -1)"),
     kinks=lambda z: gap(-z),
     convention=TIES.format(which="smallest"),
@@ -130,6 +148,7 @@ product_of: Op = Op(
     because="the slope by one factor is the product of the others: the whole over that factor, where it is not 0",
     rule="product of entries",
     notation=Notation(text="prod($z)", latex=r"\operatorname{prod}($z)"),
+    loop=Loop(gather=Gather("one", "$acc * $z")),
     code=Code("$xp.prod($z, axis=-1)", torch="$xp.prod($z, -1)"),
 )
 

@@ -14,7 +14,7 @@ from typing import Any
 from chainrule.errors import DomainError
 from chainrule.expression.build import add, multiply, negative, subtract
 from chainrule.expression.node import Add, Apply, Expr, is_zero
-from chainrule.expression.op import CATALOGUE, Code, Notation, Op
+from chainrule.expression.op import CATALOGUE, Code, Loop, Notation, Op
 from chainrule.expression.power import constant, constant_value
 from chainrule.expression.shape import Scalar, exact
 from chainrule.expression.total import content, scale
@@ -161,6 +161,7 @@ relu: Op = Op(
     rule="max",
     notation=Notation(text="max(0, $z)", latex=r"\max(0, $z)"),
     code=Code("$xp.maximum($z, 0)", jax="jax.nn.relu($z)", torch="$xp.relu($z)"),
+    loop=Loop("zero if $z <= zero else $z"),
     kinks=lambda z: z,
     fold=homogeneous("relu", 1),
     aliases=("ReLU",),
@@ -176,6 +177,7 @@ step: Op = Op(
     rule="step",
     notation=Notation(text="[$z > 0]", latex=r"[$z > 0]"),
     code=Code("($z > 0) * 1.0", torch="($z > 0).to($z.dtype)", special=lambda known: "($z > 0).astype($z.dtype)"),
+    loop=Loop("one if $z > zero else zero"),
     kinks=lambda z: z,
     fold=homogeneous("step", 0),
     rational=True,
@@ -191,6 +193,7 @@ absolute = Op(
     rule="absolute value",
     notation=Notation(text="|$z|", latex=r"\lvert $z \rvert"),
     code=Code("$xp.abs($z)"),
+    loop=Loop("abs($z)"),
     kinks=lambda z: z,
     fold=homogeneous("abs", 1),
     logarithm=of_absolute,
@@ -208,6 +211,7 @@ sign: Op = Op(
     rule="sign",
     notation=Notation(text="sign($z)", latex=r"\operatorname{sign}($z)"),
     code=Code("$xp.sign($z)"),
+    loop=Loop("one if $z > zero else -one if $z < zero else $z"),
     kinks=lambda z: z,
     fold=homogeneous("sign", 0),
     aliases=("sgn",),
@@ -223,6 +227,7 @@ maximum = Op(
     rule="maximum",
     notation=Notation(text="max($a, $b)", latex=r"\max($a, $b)"),
     code=Code("$xp.maximum($a, $b)"),
+    loop=Loop("$a if $a > $b or $a != $a else $b"),
     kinks=lambda a, b: a - b,
     fold=fold_maximum,
     aliases=("fmax",),
@@ -239,6 +244,7 @@ minimum = Op(
     rule="minimum",
     notation=Notation(text="min($a, $b)", latex=r"\min($a, $b)"),
     code=Code("$xp.minimum($a, $b)"),
+    loop=Loop("$a if $a < $b or $a != $a else $b"),
     kinks=lambda a, b: a - b,
     fold=fold_minimum,
     aliases=("fmin",),
@@ -254,6 +260,7 @@ where = Op(
     rule="case split",
     notation=Notation(text="where($c, $a, $b)", latex=r"\operatorname{where}($c, $a, $b)"),
     code=Code("$xp.where($c, $a, $b)", torch="$xp.where($c != 0, $a, $b)"),
+    loop=Loop("$a if $c != zero else $b"),
     fold=fold_where,
     rational=True,
 )
@@ -273,6 +280,7 @@ elu = Op(
         "$xp.where($z > 0, $z, $a * $xp.expm1($xp.minimum($z, 0)))",
         torch="$xp.where($z > 0, $z, $a * $xp.expm1($xp.clamp($z, max=0)))",
     ),
+    loop=Loop("$z if $z > zero else $a * fast_expm1($z if $z <= zero else zero)"),
     kinks=lambda z, a: z,
     convention="the derivative of elu at z = 0 is taken to be a + (1 − a)·{kink}",
 )
@@ -285,6 +293,7 @@ stop_gradient = Op(
     rule="constant by decree",
     notation=Notation(text="stop($z)", latex=r"\operatorname{stop}($z)"),
     code=Code("$z * 1", jax="jax.lax.stop_gradient($z)", torch="$z.detach()"),
+    loop=Loop("$z"),
     aliases=("detach", "stop"),
     rational=True,
     is_held=True,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.expression.build import broadcast, contract, diagonal_matrix, divide, subtract, sum
+from chainrule.expression.build import broadcast, contract, diagonal_matrix, divide, ones, subtract, sum
 from chainrule.expression.node import Expr
-from chainrule.expression.op import Code, Notation, Op
+from chainrule.expression.op import CATALOGUE, Code, Loop, Notation, Op
 from chainrule.ops.elementwise import exp, log
 
 
@@ -26,6 +26,22 @@ def _over_last_axis(e: Expr) -> Expr:
     return sum(exp(e), axis=-1, keepdims=True)
 
 
+def _largest(z: Expr) -> Expr:
+    return contract("...,i->...i", CATALOGUE["max"](z), ones(1))
+
+
+def _shifted_softmax(z: Expr) -> Expr:
+    """The recipe of softmax: what `stable_softmax` does."""
+    e = exp(subtract(z, broadcast(_largest(z), z.shape)))
+    return divide(e, broadcast(sum(e, axis=-1, keepdims=True), z.shape))
+
+
+def _shifted_logsumexp(z: Expr) -> Expr:
+    """The recipe of log-sum-exp: what `stable_logsumexp` does."""
+    top = CATALOGUE["max"](z)
+    return top + log(sum(exp(subtract(z, broadcast(_largest(z), z.shape))), axis=-1))
+
+
 def _softmax_jacobian(z: Expr, y: Expr) -> Expr:
     """∂y/∂z = diag(y) − y yᵀ."""
     return subtract(diagonal_matrix(y), contract("...i,...j->...ij", y, y))
@@ -39,6 +55,7 @@ softmax = Op(
     because="the parts of a softmax sum to 1, so raising one of them lowers all the others",
     rule="softmax",
     notation=Notation(latex=r"\operatorname{softmax}($z)"),
+    loop=Loop(recipe=_shifted_softmax),
     code=Code(
         "stable_softmax($z, $xp)", jax="jax.nn.softmax($z, axis=-1)", torch="$xp.softmax($z, -1)", helper=stable_softmax
     ),
@@ -52,6 +69,7 @@ logsumexp = Op(
     because="the gradient of log-sum-exp is the softmax",
     rule="log-sum-exp",
     notation=Notation(latex=r"\operatorname{logsumexp}($z)"),
+    loop=Loop(recipe=_shifted_logsumexp),
     code=Code(
         "stable_logsumexp($z, $xp)",
         jax="jax.nn.logsumexp($z, axis=-1)",

@@ -1,0 +1,339 @@
+"""A pass over rows -> the text of one numba kernel that reads every row once.
+
+Rows are taken in blocks that fit the cache. Within a block, values are computed in loop nests, in an order in which
+everything is there when it is read; what one nest leaves for another stands in small arrays of a block's length. Two
+layouts: by rows (the row is the outer loop) where rows are long, by lanes (the row is the inner loop) where they are
+short, so that the inner loop is long in both.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from chainrule.compile.nest import At, Nest
+from chainrule.compile.program import (
+    Combine,
+    Constant,
+    Contract,
+    Divide,
+    Instruction,
+    Length,
+    Load,
+    Map,
+    Program,
+)
+from chainrule.compile.recipes import expanded
+from chainrule.compile.rows import Pass
+from chainrule.compile.scalars import double, single
+
+UNROLLED = 4
+HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+'''
+# sums may be reordered and a product may be fused with a sum; NaN and Inf keep their meaning
+KERNEL = 'njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})'
+SCALAR = 'njit(error_model="numpy", fastmath={"contract"}, forceinline=True)'
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The text of a kernel; parameters: first and last chunk, rows of a chunk and a block, then what `Pass` says."""
+
+    text: str
+    sizes: tuple[str, ...]  # named sizes, by parameter
+
+
+def kernel_of(task: Pass, kind: str, lanes: bool) -> Kernel | None:
+    """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.
+
+    That is so for operations that have no scalar code, and for products of matrices within a block of rows.
+    """
+    body = expanded(task.program)
+    if body is None:
+        return None
+    writer = _Writer(body, task, kind, lanes)
+    return writer.kernel() if writer.is_possible() else None
+
+
+@dataclass(slots=True)
+class _Writer:
+    program: Program
+    task: Pass
+    kind: str
+    lanes: bool
+    rows: list[int | None] = field(default_factory=list)
+    stored: set[int] = field(default_factory=set)
+    groups: dict[tuple[int, tuple[str, ...]], list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for step in self.program.instructions:
+            self.rows.append(step.shape.index(self.task.size) if self.task.size in step.shape else None)
+
+    # --- may it be a kernel?
+    def is_possible(self) -> bool:
+        """True if every step can be written on numbers."""
+        if any(k in self._loads() or k in self._numbers() for k in self.program.outputs):
+            return False
+        if len(set(self.program.outputs)) < len(self.program.outputs):
+            return False
+        return all(self._is_plain(k, step) for k, step in enumerate(self.program.instructions))
+
+    def _is_plain(self, k: int, step: Instruction) -> bool:
+        inner = self._inner(step)
+        if len(set(inner)) < len(inner) or len(inner) > 1 or any(isinstance(n, int) for n in inner):
+            return False
+        if any(len(set(sub)) < len(sub) for sub in (*step.subscripts, step.output)):
+            return False
+        match step.action:
+            case Load() | Length() | Constant() | Combine() | Divide():
+                return True
+            case Contract():
+                return bool(step.summed) or all(i in {j for s in step.subscripts for j in s} for i in step.output)
+            case Map(op):
+                return bool(op.loop.gather or (op.is_elementwise and self.line(k)))
+        return False
+
+    def _inner(self, step: Instruction) -> list[str | int]:
+        """The sizes of the indices of a step but its row index."""
+        sizes: dict[int, str | int] = {}
+        pairs = [
+            *((self.program.instructions[o].shape, sub) for o, sub in zip(step.operands, step.subscripts, strict=True))
+        ]
+        for shape, sub in [*pairs, (step.shape, step.output)]:
+            sizes.update(zip(sub, shape, strict=True))
+        return [n for n in sizes.values() if n != self.task.size]
+
+    def _loads(self) -> set[int]:
+        return {k for k, step in enumerate(self.program.instructions) if isinstance(step.action, Load)}
+
+    def _numbers(self) -> set[int]:
+        return self.program.numbers
+
+    # --- Storage
+    def line(self, k: int) -> str:
+        """Return the scalar code of an operation."""
+        step = self.program.instructions[k]
+        assert isinstance(step.action, Map)
+        op = step.action.op
+        known = {}
+        for p, operand in zip(op.parameters, step.operands, strict=True):
+            action = self.program.instructions[operand].action
+            if isinstance(action, Constant):
+                known[p] = action.value
+        return op.loop.written(known)
+
+    def place(self, k: int, at: At) -> str | None:
+        """Return where a value is read."""
+        step = self.program.instructions[k]
+        if isinstance(step.action, Load):
+            p = step.action.position
+            row = self.task.axes[p]
+            if row is None:
+                return f"f{p}[{', '.join(at)}]" if at else f"f{p}"
+            return self._indexed(f"x{p}", self._ordered(at, row), self.lanes and len(at) > 1)
+        if isinstance(step.action, Length):
+            return f"T(n_{self.sizes.index(step.action.size)})"
+        return self.home(k, at)
+
+    def home(self, k: int, at: At) -> str | None:
+        """Return where a value of a row is written."""
+        row = self.rows[k]
+        if k not in self.stored or row is None:
+            return None
+        if k in self.program.outputs:
+            return f"o{k}[{', '.join(self._ordered(at, row))}]"
+        return self._indexed(f"s{k}", self._ordered(at, row), self.lanes)
+
+    @staticmethod
+    def _ordered(at: At, row: int) -> list[str]:
+        return [at[row], *at[:row], *at[row + 1 :]]
+
+    @staticmethod
+    def _indexed(name: str, order: list[str], lanes: bool) -> str:
+        return f"{name}[{', '.join([*order[1:], order[0]] if lanes else order)}]"
+
+    def total(self, k: int, at: At) -> str:
+        """Return the text of a sum over the rows of a block."""
+        return f"g{k}[{', '.join(at)}]" if self.program.instructions[k].shape else f"g{k}"
+
+    def is_row_sum(self, k: int) -> bool:
+        """True for a sum over rows."""
+        return k in self.program.outputs and self.rows[k] is None
+
+    @property
+    def sizes(self) -> list[str]:
+        """The sizes that the text knows by number."""
+        named = dict.fromkeys(n for step in self.program.instructions for n in step.shape if isinstance(n, str))
+        return [n for n in (*named, *self.program.given) if n != self.task.size]
+
+    # --- which nest computes what
+    def _roots(self) -> list[int]:
+        steps = self.program.instructions
+        users: dict[int, list[int]] = {k: [] for k in range(len(steps))}
+        for k, step in enumerate(steps):
+            for operand in step.operands:
+                users[operand].append(k)
+        skipped = self._loads() | self._numbers()
+        return [k for k in range(len(steps)) if k not in skipped and self._is_root(k, users[k])]
+
+    def _is_root(self, k: int, users: list[int]) -> bool:
+        step = self.program.instructions[k]
+        if k in self.program.outputs or step.summed or (isinstance(step.action, Map) and step.action.op.loop.gather):
+            return True
+        if isinstance(step.action, Contract) and len(step.operands) == 1:
+            return False
+        rank = len(step.shape)
+        if any(1 + len(self._inner(self.program.instructions[u])) > rank for u in users):
+            return True
+        return len(users) > 1 and isinstance(step.action, Map) and bool(re.search(r"\w\(|\*\*", self.line(k)))
+
+    def _space(self, k: int) -> tuple[str, ...]:
+        return tuple(str(n) for n in self._inner(self.program.instructions[k]))
+
+    def _arrange(self) -> None:
+        roots = self._roots()
+        level: dict[int, int] = {}
+        needs: dict[int, set[int]] = {}
+        for k in roots:
+            needs[k] = self._needs(k, set(roots))
+            level[k] = max((level[m] + self._waits(k, m) for m in needs[k]), default=0)
+            self.groups.setdefault((level[k], self._space(k)), []).append(k)
+        for k in roots:
+            mine = (level[k], self._space(k))
+            self.stored |= {m for m in needs[k] if (level[m], self._space(m)) != mine}
+        self.stored |= set(self.program.outputs)
+
+    def _needs(self, k: int, roots: set[int]) -> set[int]:
+        found: set[int] = set()
+        stack = list(self.program.instructions[k].operands)
+        while stack:
+            m = stack.pop()
+            if m in roots:
+                found.add(m)
+            else:
+                stack.extend(self.program.instructions[m].operands)
+        return found
+
+    def _waits(self, k: int, m: int) -> bool:
+        """True if `k` cannot be computed in the same loops as `m`."""
+        step = self.program.instructions[m]
+        reduced = step.summed or (isinstance(step.action, Map) and step.action.op.loop.gather)
+        return bool(reduced) or self._space(k) != self._space(m)
+
+    # --- text
+    def kernel(self) -> Kernel:
+        """Return the text."""
+        self._arrange()
+        body: list[str] = [*self._block_lines()]
+        for (level, space), roots in sorted(self.groups.items()):
+            body += self._nest(level, space, roots).lines()
+        body += self._totals()
+        sizes = self.sizes
+        parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(sizes)))]
+        parameters += [f"{'f' if axis is None else 'r'}{p}" for p, axis in enumerate(self.task.axes)]
+        parameters += [f"{'q' if axis is None else 'w'}{k}" for k, axis in self._results()]
+        lines = [
+            "zero = T(0)",
+            "one = T(1)",
+            *self._scratch(),
+            "for c in range(first, last):",
+            "    for lo in range(c * chunk, min(n, c * chunk + chunk), block):",
+            "        hi = min(n, c * chunk + chunk, lo + block)",
+            "        size = hi - lo",
+            *("        " + line for line in body),
+        ]
+        text = "\n".join("    " + line for line in lines)
+        definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
+        module = double if self.kind == "float64" else single
+        head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
+        return Kernel(head + _scalar_text(module) + definition, tuple(sizes))
+
+    def _results(self) -> list[tuple[int, int | None]]:
+        return list(zip(self.program.outputs, self.task.results, strict=True))
+
+    def _nest(self, level: int, space: tuple[str, ...], roots: list[int]) -> Nest:
+        inner = [(f"j{k}", f"n_{self.sizes.index(n)}") for k, n in enumerate(space)]
+        loops = [*inner, ("i", "size")] if self.lanes else [("i", "size"), *inner]
+        labels = {k: self._labels(k, space) for k in roots}
+        summed = all(self.program.instructions[k].summed for k in roots)
+        unroll = UNROLLED if space and summed and (self.lanes or level > 0) else 1
+        return Nest(self, tuple(roots), tuple(loops), labels, unroll)
+
+    def _labels(self, k: int, space: tuple[str, ...]) -> dict[int, str]:
+        step = self.program.instructions[k]
+        found: dict[int, str] = {}
+        pairs = [
+            (self.program.instructions[o].shape, sub) for o, sub in zip(step.operands, step.subscripts, strict=True)
+        ]
+        for shape, sub in [*pairs, (step.shape, step.output)]:
+            for label, n in zip(sub, shape, strict=True):
+                found[label] = "i" if n == self.task.size else f"j{space.index(str(n))}"
+        return found
+
+    def _scratch(self) -> list[str]:
+        lines = []
+        for k in sorted(self.stored - set(self.program.outputs)):
+            lines.append(f"s{k} = np.empty({self._extent(self.program.instructions[k], self.rows[k], self.lanes)}, T)")
+        for k, axis in self._results():
+            shape = self.program.instructions[k].shape
+            if axis is None and shape:
+                lines.append(f"g{k} = np.empty(({', '.join(self._size(n) for n in shape)},), T)")
+        if self.lanes:
+            for p, axis in enumerate(self.task.axes):
+                step = self.program.instructions[p]
+                if axis is not None and len(step.shape) > 1:
+                    lines.append(f"x{p} = np.empty({self._extent(step, axis, True)}, T)")
+        return lines
+
+    def _size(self, n: object) -> str:
+        return "block" if n == self.task.size else f"n_{self.sizes.index(str(n))}"
+
+    def _extent(self, step: Instruction, row: int | None, lanes: bool) -> str:
+        inner = [self._size(n) for n in step.shape if n != self.task.size]
+        return f"({', '.join([*inner, 'block'] if lanes else ['block', *inner])},)"
+
+    def _block_lines(self) -> list[str]:
+        lines = []
+        for p, axis in enumerate(self.task.axes):
+            if axis is None:
+                continue
+            ndim = len(self.program.instructions[p].shape)
+            if self.lanes and ndim > 1:
+                extent = self._size(next(n for n in self.program.instructions[p].shape if n != self.task.size))
+                lines += [f"y{p} = r{p}[lo:hi]", f"for j0 in range({extent}):", "    for i in range(size):"]
+                lines.append(f"        x{p}[j0, i] = y{p}[i, j0]")
+            else:
+                lines.append(f"x{p} = r{p}[lo:hi]")
+        lines += [f"o{k} = w{k}[lo:hi]" for k, axis in self._results() if axis is not None]
+        return lines
+
+    def _totals(self) -> list[str]:
+        lines = []
+        for k, axis in self._results():
+            if axis is not None:
+                continue
+            shape = self.program.instructions[k].shape
+            if not shape:
+                lines.append(f"q{k}[c] += g{k}")
+            else:
+                lines += [f"for j in range({self._size(shape[0])}):", f"    q{k}[c, j] += g{k}[j]"]
+        return lines
+
+
+def _scalar_text(module: ModuleType) -> str:
+    """Return the functions of numbers, each compiled without reordering, which their accuracy needs."""
+    source = inspect.getsource(module)
+    constants = re.findall(r"^[A-Z].*$", source, flags=re.MULTILINE)
+    text = source[source.index("# --- functions") :]
+    functions = re.sub(r"^def ", f"@{SCALAR}\ndef ", text, flags=re.MULTILINE)
+    return "\n".join([*constants, "", "", functions])

@@ -1,0 +1,40 @@
+"""Operations on a whole axis, such as softmax, written with operations on entries and sums for the kernels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chainrule.compile.lower import lower
+from chainrule.compile.program import Instruction, Load, Map, Program
+from chainrule.expression.node import Symbol
+
+
+def expanded(program: Program) -> Program | None:
+    """Return the program without operations that have core axes but a gathering one; None if there is no recipe."""
+    steps: list[Instruction] = []
+    number: list[int] = []
+    for step in program.instructions:
+        operands = tuple(number[o] for o in step.operands)
+        if isinstance(step.action, Map) and not step.action.op.is_elementwise and step.action.op.loop.gather is None:
+            recipe = step.action.op.loop.recipe
+            if recipe is None:
+                return None
+            symbols = tuple(Symbol(f"v{k}", steps[o].shape) for k, o in enumerate(operands))
+            part = lower(recipe(*symbols), arguments=symbols)
+            number.append(_spliced(steps, part, operands))
+        else:
+            number.append(len(steps))
+            steps.append(replace(step, operands=operands))
+    return Program(program.arguments, program.given, tuple(steps), tuple(number[k] for k in program.outputs))
+
+
+def _spliced(steps: list[Instruction], part: Program, operands: tuple[int, ...]) -> int:
+    """Add the instructions of the part to the steps, its arguments being these operands; return its result."""
+    own: list[int] = []
+    for step in part.instructions:
+        if isinstance(step.action, Load):
+            own.append(operands[step.action.position])
+            continue
+        own.append(len(steps))
+        steps.append(replace(step, operands=tuple(own[o] for o in step.operands)))
+    return own[part.outputs[0]]

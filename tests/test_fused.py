@@ -1,0 +1,217 @@
+"""The fused kernels agree with the NumPy program, in every order, type and number of threads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.compile.fused import Fused
+from chainrule.compile.lower import lower
+from chainrule.compile.rows import row_plan
+from chainrule.expression.node import Expr
+
+pytest.importorskip("numba")
+
+ROWS = {"X": ("N", "d"), "w": "d", "b": (), "y": "N"}
+CLASSES = {"X": ("N", "d"), "W": ("d", "k"), "c": "k", "Y": ("N", "k")}
+SIZES = {"N": 1003, "d": 37, "k": 5, "h": 6}
+
+LOSSES: dict[str, tuple[str, dict[str, object], str]] = {
+    "the article's cost": ("mean((y - max(0, X @ w + b))**2)", ROWS, "w b"),
+    "least squares": ("sum((X @ w - y)**2)", {"X": ("N", "d"), "w": "d", "y": "N"}, "w"),
+    "logistic": ("mean(log(1 + exp(-y * (X @ w + b))))", ROWS, "w b"),
+    "Poisson": ("mean(exp(X @ w + b) - y * (X @ w + b))", ROWS, "w b"),
+    "hinge": ("mean(max(0, 1 - y * (X @ w + b))) + 0.5 * sum(w**2)", ROWS, "w b"),
+    "Huber": ("mean(where(abs(X @ w - y) > 1, abs(X @ w - y) - 0.5, 0.5 * (X @ w - y)**2))", ROWS, "w"),
+    "a tanh neuron": ("mean((y - tanh(X @ w + b))**2)", ROWS, "w b"),
+    "softmax regression": ("-mean(sum(Y * log(softmax(X @ W + c)), axis=1))", CLASSES, "W c"),
+    "softmax of rows": ("-mean(sum(Y * log(softmax(X)), axis=1))", {"X": ("N", "d"), "Y": ("N", "d")}, "X"),
+    "two layers": (
+        "mean((y - relu(X @ W + c) @ v)**2)",
+        {"X": ("N", "d"), "W": ("d", "h"), "c": "h", "v": "h", "y": "N"},
+        "W c v",
+    ),
+    "a factorisation machine": (
+        "mean((y - b - X @ w - 0.5 * sum((X @ V)**2 - (X**2) @ (V**2), axis=1))**2)",
+        {"X": ("N", "d"), "w": "d", "V": ("d", "k"), "b": (), "y": "N"},
+        "V w b",
+    ),
+    "centred columns, three passes": ("sum(tanh(X - mean(X, axis=0)).T @ y)", {"X": ("N", "d"), "y": "N"}, "X"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before = os.environ.get("CHAINRULE_CACHE")
+    os.environ["CHAINRULE_CACHE"] = str(tmp_path_factory.mktemp("kernels"))
+    yield
+    if before is None:
+        del os.environ["CHAINRULE_CACHE"]
+    else:
+        os.environ["CHAINRULE_CACHE"] = before
+
+
+_compiled: dict[tuple[Expr, ...], tuple[object, object]] = {}
+
+
+def joint(name: str) -> tuple[Expr, ...]:
+    text, shapes, wrt = LOSSES[name]
+    cost = cr.parse(text, shapes=shapes)
+    return (cost, *(cr.grad(cost, s) for s in wrt.split()))
+
+
+def both(exprs: Sequence[Expr]):
+    key = tuple(exprs)
+    if key not in _compiled:
+        _compiled[key] = cr.compile(*exprs, backend="numba"), cr.compile(*exprs)
+    return _compiled[key]
+
+
+def arrays(exprs: Sequence[Expr], kind: type = np.float64, seed: int = 0, **sizes: int) -> dict[str, np.ndarray]:
+    known = SIZES | sizes
+    found = {name: symbol for e in exprs for name, symbol in e.symbols.items()}
+    rng = np.random.default_rng(seed)
+    return {
+        name: np.asarray(0.3 * rng.standard_normal([known[n] for n in symbol.shape]), kind)
+        for name, symbol in sorted(found.items())
+    }
+
+
+def agree(exprs: Sequence[Expr], values: dict[str, np.ndarray], rtol: float = 1e-10) -> None:
+    fused, plain = both(exprs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found, wanted = fused(**values), plain(**values)
+    for got, want in zip(found, wanted, strict=True):
+        assert np.shape(got) == np.shape(want) and got.dtype == want.dtype
+        np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_agrees_with_numpy(name: str) -> None:
+    exprs = joint(name)
+    agree(exprs, arrays(exprs))
+    agree(exprs, arrays(exprs, N=1, d=33))
+    assert isinstance(both(exprs)[0]._run, Fused) and both(exprs)[0]._run.plan is not None
+
+
+@pytest.mark.parametrize("name", ["the article's cost", "logistic", "softmax of rows"])
+def test_float32_is_kept(name: str) -> None:
+    exprs = joint(name)
+    agree(exprs, arrays(exprs, np.float32), rtol=2e-4)
+
+
+@pytest.mark.parametrize("d", [1, 3, 10])
+def test_short_rows(d: int) -> None:
+    exprs = joint("the article's cost")
+    agree(exprs, arrays(exprs, d=d))
+
+
+@pytest.mark.parametrize("order", ["F", "strided", "reversed", "read-only", "transposed"])
+def test_any_array(order: str) -> None:
+    exprs = joint("the article's cost")
+    values = arrays(exprs)
+    X = values["X"]
+    if order == "strided":
+        X = np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3]
+    elif order == "reversed":
+        X = X[::-1, ::-1]
+    elif order == "read-only":
+        X.flags.writeable = False
+    else:
+        X = np.asarray(X, order="F") if order == "F" else np.ascontiguousarray(X.T).T
+    agree(exprs, values | {"X": X})
+
+
+def test_mixed_types_are_numpys() -> None:
+    exprs = joint("the article's cost")
+    values = arrays(exprs)
+    agree(exprs, values | {"X": values["X"].astype(np.float32)}, rtol=1e-6)
+    agree(exprs, values | {"X": np.arange(1003 * 37).reshape(1003, 37) % 7})
+    agree(exprs, values | {"b": 2})
+
+
+@pytest.mark.parametrize("name", ["the article's cost", "logistic", "softmax regression", "softmax of rows"])
+def test_no_rows(name: str) -> None:
+    exprs = joint(name)
+    agree(exprs, arrays(exprs, N=0))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["the article's cost", "logistic", "hinge", "softmax of rows"])
+def test_bad_numbers_go_where_numpy_lets_them(name: str, bad: float) -> None:
+    exprs = joint(name)
+    values = arrays(exprs)
+    values["X"][17, 3] = bad
+    agree(exprs, values)
+
+
+@pytest.mark.parametrize("name", ["the article's cost", "softmax regression", "softmax of rows"])
+def test_threads_do_not_change_a_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    exprs = joint(name)
+    fused = both(exprs)[0]
+    values = arrays(exprs, N=40_000)
+    results = []
+    for threads in "1", "2", "3":
+        monkeypatch.setenv("CHAINRULE_THREADS", threads)
+        results.append(fused(**values))
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_one_axis_is_enough() -> None:
+    assert row_plan(lower(cr.parse("A @ x", shapes={"A": ("n", "n"), "x": "n"}))) is None
+    cost = joint("the article's cost")
+    plan = row_plan(lower(*cost))
+    assert plan is not None and plan.size == "N" and len(plan.passes) == 1
+    centred = row_plan(lower(*joint("centred columns, three passes")))
+    assert centred is not None and len(centred.passes) == 3
+
+
+def test_outputs_belong_to_the_caller() -> None:
+    X, y = cr.matrix("X", "N", "d"), cr.vector("y", "N")
+    fused = cr.compile(X, cr.diag(y) @ X, cr.sum(X, axis=0), backend="numba")
+    values = {"X": np.ones((4, 40)), "y": np.arange(4.0)}
+    first = fused(**values)
+    first[0][:] = 7
+    assert values["X"].max() == 1
+    assert np.array_equal(fused(**values)[1][:, 0], np.arange(4.0))
+
+
+SCRIPT = """
+import sys, numpy as np, chainrule as cr
+assert "numba" not in sys.modules
+f = cr.compile(cr.parse("sum((X @ w)**3)", shapes={"X": ("N", "d"), "w": "d"}), backend="numba")
+print(float(f(X=np.ones((50, 40)), w=np.ones(40))))
+module = next(m for name, m in sys.modules.items() if name.startswith("chainrule_kernel_"))
+stats = module.kernel.stats
+print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), module.__spec__ is not None)
+"""
+
+
+def run_script(directory: Path) -> list[str]:
+    environment = os.environ | {"CHAINRULE_CACHE": str(directory)}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.split("\n")
+
+
+def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
+    first, second = run_script(tmp_path), run_script(tmp_path)
+    assert first[0] == second[0] == str(50 * 40.0**3)
+    assert first[1] == "0 1 True"
+    assert second[1] == "1 0 True"
+
+
+def test_without_a_directory_kernels_live_in_memory(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    assert run_script(blocked)[:2] == [str(50 * 40.0**3), "0 1 False"]
