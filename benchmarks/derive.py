@@ -101,7 +101,7 @@ def once_ms(run: Callable[[], object]) -> float:
 
 
 def cold_ms(text: str, wrt: str, shapes: dict[str, object], call: str, repeat: int = 5) -> float:
-    """Return the median time of the first call inside fresh interpreters: chainrule is imported, nothing else is known."""
+    """Return the median time of the first call inside fresh interpreters: nothing is known yet."""
     code = (
         "import time, chainrule as cr\n"
         f"e = cr.parse({text!r}, shapes={shapes or None!r})\n"

@@ -1,7 +1,6 @@
 """The named rules a reader knows: which rule a local derivative uses, and the forms it is written in on the way.
 
-Names and statements follow Parr and Howard 2018 (sections 2 to 6). The value always comes from
-`differentiate`; a row here only says how a reader would have got it.
+Names and statements follow Parr and Howard 2018 (sections 2 to 6). Values come from `differentiate`; a row says how.
 """
 
 from __future__ import annotations
@@ -335,7 +334,7 @@ def backward_rule(e: Expr, x: Symbol) -> tuple[str, str]:
     if isinstance(e, Apply):
         return e.op.rule, e.op.because
     rule = _named_rule(e, x)
-    return _title(rule, e, x), rule.backward or rule.because
+    return _title(rule, e, x), "; ".join([rule.backward or rule.because, *(f.op.because for f in _inner(rule, e, x))])
 
 
 def _named_rule(e: Expr, x: Symbol) -> NamedRule:
@@ -344,8 +343,11 @@ def _named_rule(e: Expr, x: Symbol) -> NamedRule:
 
 def _title(rule: NamedRule, e: Expr, x: Symbol) -> str:
     """Return the rule's name; some go on with the rule of the function inside."""
-    inner = _factors(e, x)[0][0] if rule.names_inner and _factors(e, x) else None
-    return f"{rule.name}, {inner.op.rule}" if isinstance(inner, Apply) else rule.name
+    return ", ".join([rule.name, *(f.op.rule for f in _inner(rule, e, x))])
+
+
+def _inner(rule: NamedRule, e: Expr, x: Symbol) -> list[Apply]:
+    return [f for f, _ in _factors(e, x)[:1] if rule.names_inner and isinstance(f, Apply)]
 
 
 def _of_operation(e: Apply, x: Symbol) -> LocalDerivative:

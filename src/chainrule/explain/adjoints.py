@@ -23,8 +23,8 @@ from chainrule.explain.summary import assumptions, update
 from chainrule.expression.build import multiply
 from chainrule.expression.build import sum as sum_of
 from chainrule.expression.node import ONE, Apply, Einsum, Expr, Symbol, depends_on, walk, zeros
-from chainrule.expression.total import add_terms, linear_terms
-from chainrule.rewrite.statement import Called, Derivation, Equation, Partial, Step, Written
+from chainrule.expression.total import add_terms, linear_terms, scale
+from chainrule.rewrite.statement import Called, Derivation, Equation, Partial, Step, Written, WrittenSum
 from chainrule.simplify.length import length
 from chainrule.simplify.simplify import simplify
 
@@ -101,7 +101,7 @@ def backpropagate(
         _closed_form(story, x, values[x], results[x])
     if cotangent is None:
         for x in wrts:
-            story.steps += update(values[x], root, x)
+            story.steps += update(values[x], root, x, story.taken)
     first, *others = wrts
     definitions = {i.symbol: i.definition for i in (*named.variables, root)}
     if cotangent is not None:
@@ -257,13 +257,41 @@ def _in_outer_names(story: _Pass, e: Expr) -> Expr:
 def _state(story: _Pass, j: Symbol, name: Symbol | None, value: Expr, users: Sequence[Intermediate]) -> None:
     slope = Partial(story.loss, j)
     if name is None:
-        equation = Equation(slope, (value,), 0)
+        equation = Equation(slope, (*_term_by_term(story, j, users), value), 0)
     elif story.cotangent is not None:
         equation = Equation(Called(name, slope), (value,))
     else:
-        equation = Equation(name, (slope, value), 0, by_definition=True)
+        equation = Equation(name, (slope, *_term_by_term(story, j, users), value), 0, by_definition=True)
     rule, because = _reason(j, users)
     story.say(rule, equation, because, "backward")
+
+
+def _term_by_term(story: _Pass, j: Symbol, users: Sequence[Intermediate]) -> tuple[Written, ...]:
+    """Where the result itself is a sum of terms with j in them, their derivatives beside each other; else nothing."""
+    if story.cotangent is not None or [k.symbol for k in users] != [story.root.symbol]:
+        return ()
+    moving = [(c, t) for c, t in linear_terms(story.root.definition) if depends_on(t, j)]
+    if len(moving) < 2 or any(t is j for _, t in moving):
+        return ()
+    coefficients, terms = zip(*moving, strict=True)
+    values = [_in_solutions(story, simplify(vjp(t, j, ONE))) for t in terms]
+    parts = tuple(Partial(t, j, direct=True) for t in terms)
+    falling = [_falls(e) for e in values]
+    signs = tuple(-c if down else c for c, down in zip(coefficients, falling, strict=True))
+    shown = tuple(scale(-1, e) if down else e for e, down in zip(values, falling, strict=True))
+    return WrittenSum(coefficients, parts), WrittenSum(signs, shown)
+
+
+def _falls(e: Expr) -> bool:
+    terms = linear_terms(e)
+    return len(terms) == 1 and terms[0][0] < 0
+
+
+def _in_solutions(story: _Pass, value: Expr) -> Expr:
+    """Return the value with the solutions that have a name by their names."""
+    for i in story.solutions:
+        value = simplify(folded(folded(value, i.symbol, i.definition), i.symbol, turned(i.definition)))
+    return value
 
 
 def _reason(j: Symbol, users: Sequence[Intermediate]) -> tuple[str, str]:
@@ -280,7 +308,8 @@ def _reason(j: Symbol, users: Sequence[Intermediate]) -> tuple[str, str]:
 def _closed_form(story: _Pass, x: Symbol, value: Expr, result: Expr) -> None:
     """Put the adjoints back in place of their names, where what comes out can still be read."""
     e = _without_adjoints(story, value)
-    because = "put the errors back in place of their names"
+    errors = story.cotangent is None and all(i.symbol.name.startswith("delta") for i in story.defined)
+    because = f"put the {'errors' if errors else 'adjoints'} back in place of their names"
     if e is value or length(e) > SHORT:
         named = any(depends_on(value, i.symbol) for i in story.solutions)
         if result is value or named or length(result) > min(SHORT, length(value) + 3):

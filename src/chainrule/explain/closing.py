@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from chainrule.derivative.differentiate import substitute
 from chainrule.explain.fold import folded
-from chainrule.explain.intermediates import Intermediate, expanded, is_of_rows
+from chainrule.explain.intermediates import Intermediate, expanded, is_of_rows, keeps_value
 from chainrule.explain.samples import has_gate, sampled
 from chainrule.explain.summary import update
 from chainrule.expression.node import Add, Apply, Einsum, Expr, Symbol
@@ -27,6 +27,13 @@ SCOPE_NOTE = (
     "a condition that depends on i stays inside Σᵢ; published lines that move it outside are right only if "
     "all samples are on the same branch"
 )
+
+
+ERROR, MASK = "error term", "mask"  # facts of the names that a closed form introduces
+ROLES = {
+    ERROR: ("name the error term", "the error of each sample: what is predicted minus what is given"),
+    MASK: ("name the mask", "1 for the samples on the active branch, 0 for the others"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +80,12 @@ def closing_steps(
     steps += _constants_out(simplified, left, root, size)
     named, definitions = _named(result, root, variables)
     for i in variables:
-        if is_of_rows(i.definition):
+        if is_of_rows(i.definition) or keeps_value(i.definition):
             named = folded(named, i.symbol, expanded(i.definition, variables))
     if named is not result or not _already_said(steps, total, result, variables):
         steps += _closed_form(result, named, definitions, left, root, size)
-    steps += update(named, root, wrt, "; the row becomes a column first" if wrt.ndim == 1 else "")
+    taken = {i.symbol.name for i in (*variables, *definitions)}
+    steps += update(named, root, wrt, taken, "; the row becomes a column first" if wrt.ndim == 1 else "")
     return Closing(tuple(steps), definitions)
 
 
@@ -121,31 +129,33 @@ def _named(
     coefficient = result.coefficients[0] if isinstance(result, Add) and len(result.args) == 1 else 1
     if not isinstance(product, Einsum):
         return result, ()
+    known = {scale(c, expanded(i.definition, variables)) for i in variables for c in (1, -1)}
     taken = {*root.definition.symbols, *(i.symbol.name for i in variables), *result.symbols, root.symbol.name}
     replacements: dict[Expr, Expr] = {}
     definitions: list[Intermediate] = []
     for factor in product.args:
         if isinstance(factor, Apply) and factor.op.is_gate and factor.shape and "m" not in taken:
-            replacements[factor] = _define("m", factor, definitions, taken)
-        elif isinstance(factor, Add) and factor.shape and _is_residual(factor) and "e" not in taken:
+            replacements[factor] = _define("m", MASK, factor, definitions, taken)
+        elif isinstance(factor, Add) and factor.shape and _is_residual(factor, known) and "e" not in taken:
             sign = -1 if coefficient < 0 else 1
-            symbol = _define("e", scale(sign, factor), definitions, taken)
+            symbol = _define("e", ERROR, scale(sign, factor), definitions, taken)
             replacements[factor] = scale(sign, symbol)
-    if not any(d.symbol.name == "e" for d in definitions):
+    if not any(ERROR in d.symbol.facts for d in definitions):
         return result, ()
     return substitute(result, replacements), tuple(definitions)
 
 
-def _define(name: str, e: Expr, definitions: list[Intermediate], taken: set[str]) -> Symbol:
-    facts = frozenset({"mask"}) if isinstance(e, Apply) else frozenset()
-    symbol = Symbol(name, e.shape, facts)
+def _define(name: str, role: str, e: Expr, definitions: list[Intermediate], taken: set[str]) -> Symbol:
+    symbol = Symbol(name, e.shape, frozenset({role}))
     definitions.append(Intermediate(symbol, e))
     taken.add(name)
     return symbol
 
 
-def _is_residual(e: Add) -> bool:
-    """True for a difference with a plain symbol in it: what is predicted against what is given."""
+def _is_residual(e: Add, known: set[Expr]) -> bool:
+    """True for a difference with a plain symbol in it: what is predicted against what is given, and no name yet."""
+    if e in known:
+        return False
     signs = {c > 0 for c in e.coefficients}
     return len(signs) == 2 and any(isinstance(t, Symbol) for t in e.args)
 
@@ -155,17 +165,12 @@ def _closed_form(
 ) -> list[Step]:
     steps = []
     for i in names:
-        rule = "name the error term" if i.symbol.name == "e" else "name the mask"
-        because = (
-            "the error of each sample: what is predicted minus what is given"
-            if i.symbol.name == "e"
-            else "1 for the samples on the active branch, 0 for the others"
-        )
+        rule, because = next(said for role, said in ROLES.items() if role in i.symbol.facts)
         steps.append(Step(rule, Equation(i.symbol, (i.definition,), by_definition=True), because, None, "closed form"))
-    masked = bool(names) and size is not None and any(i.symbol.name == "m" for i in names) and not root.symbol.shape
+    masked = bool(names) and size is not None and any(MASK in i.symbol.facts for i in names) and not root.symbol.shape
     forms: tuple[Written, ...] = (named,)
     if masked:  # Σ over the active samples says the same as the mask
-        unmasked = substitute(named, {i.symbol: i.definition for i in names if "mask" in i.symbol.facts})
+        unmasked = substitute(named, {i.symbol: i.definition for i in names if MASK in i.symbol.facts})
         forms = (Indexed(unmasked, size, samples=True), named)
     because = "the whole derivative"
     if result.shape:

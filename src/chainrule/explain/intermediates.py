@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chainrule.derivative.differentiate import put_back, substitute
 from chainrule.errors import DomainError
+from chainrule.explain.fold import folded
 from chainrule.expression.build import multiply
 from chainrule.expression.build import sum as sum_of
 from chainrule.expression.node import Add, Apply, Einsum, Expr, Ones, Symbol, depends_on, walk
@@ -62,6 +63,8 @@ def intermediates(function: Expr, wrt: Symbol, detail: Detail, chosen: Mapping[s
     result = list(given)
     for node in [*picked, function]:
         definition = substitute(node, dict(symbols))
+        for earlier in result[len(given) :]:
+            definition = folded(definition, earlier.symbol, earlier.definition)
         if detail == "full":
             split, definition = _split_dot(definition, wrt, taken | known | set(names.values()))
             result += split
@@ -136,6 +139,21 @@ def is_of_rows(e: Expr) -> bool:
     if not isinstance(e, Apply) or not e.args:
         return False
     return len(e.op.core.output) == 1 and e.ndim <= 2 and e.shape == e.args[0].shape
+
+
+def keeps_value(e: Expr) -> bool:
+    """True for an element-wise function whose slope is made of its value: σ(1 − σ), 1 − tanh²."""
+    if (
+        not isinstance(e, Apply)
+        or not e.op.is_elementwise
+        or e.op.is_gate
+        or exponent_of(e)[1] != 1
+        or len(e.args) != 1
+    ):
+        return False
+    y = Symbol("value_held", e.shape)
+    slope = e.op.local_jacobians(e.args, y)[0]
+    return slope is not None and slope is not y and depends_on(slope, y)
 
 
 def _role(node: Expr, picked: list[Expr]) -> str:

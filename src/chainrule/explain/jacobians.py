@@ -15,7 +15,7 @@ from chainrule.derivative.differentiate import jacobian
 from chainrule.derivative.rules import diagonal_condition, local_derivative, reader_order
 from chainrule.explain.closing import closing_steps
 from chainrule.explain.fold import folded
-from chainrule.explain.intermediates import Intermediate, expanded, intermediates
+from chainrule.explain.intermediates import Intermediate, expanded, intermediates, keeps_value
 from chainrule.explain.reductions import without_identities
 from chainrule.explain.samples import has_gate, sample_axis, sampled
 from chainrule.explain.summary import assumptions
@@ -137,7 +137,7 @@ def _introduce(story: _Story) -> None:
 # --- local Jacobians
 def _local(story: _Story, k: Intermediate, j: Symbol) -> Expr:
     """State ∂k/∂j, with every other name held still, and return it."""
-    value = _value_of_local(k, j)
+    value = _value_of_local(k, j, k is story.root)
     if (k.symbol, j) in story.shown:
         return value
     story.shown.add((k.symbol, j))
@@ -154,9 +154,11 @@ def _local(story: _Story, k: Intermediate, j: Symbol) -> Expr:
     return value
 
 
-def _value_of_local(k: Intermediate, j: Symbol) -> Expr:
-    """Return ∂k/∂j; of a function of whole rows in terms of its value, ∂p/∂z = diag(p) − ppᵀ."""
+def _value_of_local(k: Intermediate, j: Symbol, is_root: bool) -> Expr:
+    """Return ∂k/∂j; in terms of k where the rule is: ∂p/∂z = diag(p) − ppᵀ, ∂u/∂z = diag(u ⊙ (1 − u))."""
     value = jacobian(k.definition, j)
+    if keeps_value(k.definition) and not is_root:
+        return folded(simplify(value), k.symbol, k.definition)
     if not isinstance(k.definition, Apply) or k.definition.op.is_elementwise or not k.symbol.shape:
         return simplify(value)
     return without_identities(folded(value, k.symbol, k.definition))

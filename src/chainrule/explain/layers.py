@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from chainrule.errors import DomainError
 from chainrule.explain.fold import folded
-from chainrule.explain.intermediates import Intermediate, Named
+from chainrule.explain.intermediates import Intermediate, Named, keeps_value
 from chainrule.expression.node import Add, Apply, Einsum, Expr, Symbol, walk
 from chainrule.expression.power import constant_value, exponent_of, power_of
 from chainrule.expression.product import einsum, factors_of
@@ -21,6 +21,7 @@ from chainrule.expression.total import add_terms, linear_terms
 from chainrule.rewrite.facts import is_symmetric
 
 PRE_ACTIVATION, ACTIVATION, SCORES, PROBABILITIES, RESIDUAL, KERNEL, MATRIX = "Z", "A", "S", "P", "E", "K", "M"
+DEVIATION = "R"  # what a quadratic form holds twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +86,24 @@ def _roles_of(node: Expr, readers: Sequence[Expr], function: Expr) -> list[Role]
             return normal
     if not node.shape:
         return []
-    functions = [r for r in readers if isinstance(r, Apply) and exponent_of(r)[1] == 1]
     if isinstance(node, Add | Einsum):
-        if _is_residual(node, readers):
-            return _residual(node)
-        plain = _is_scaled(node) or any(constant_value(t) is not None for _, t in linear_terms(node))
-        return [Role(node, _letter_before(node, functions[0], function))] if functions and not plain else []
-    if isinstance(node, Apply) and _is_layer(node, readers, function):
+        return _roles_of_sum(node, readers, function)
+    if isinstance(node, Apply) and (_is_layer(node, readers, function) or _is_gate_value(node)):
         return [Role(node, ACTIVATION if node.op.is_elementwise else PROBABILITIES)]
     return []
+
+
+def _roles_of_sum(node: Expr, readers: Sequence[Expr], function: Expr) -> list[Role]:
+    """What a function, a square or a quadratic form is of, and a layer that several parts read."""
+    functions = [r for r in readers if isinstance(r, Apply) and exponent_of(r)[1] == 1]
+    if _is_residual(node, readers):
+        return _residual(node)
+    if isinstance(node, Add) and any(isinstance(r, Einsum) and r.args.count(node) > 1 for r in readers):
+        return [Role(node, DEVIATION)]
+    if not functions:
+        return [Role(node, PRE_ACTIVATION)] if len(set(readers)) > 1 and _has_product(node) else []
+    plain = _is_scaled(node) or any(constant_value(t) is not None for _, t in linear_terms(node))
+    return [] if plain else [Role(node, _letter_before(node, functions[0], function))]
 
 
 def _letter_before(node: Expr, reader: Apply, function: Expr) -> str:
@@ -102,6 +112,12 @@ def _letter_before(node: Expr, reader: Apply, function: Expr) -> str:
         return KERNEL if any(isinstance(part, Apply) for part in walk(node)) else MATRIX
     weights = any(reader in n.args and n.summed and _is_product(n) for n in walk(function) if isinstance(n, Einsum))
     return SCORES if weights and not reader.op.is_elementwise else PRE_ACTIVATION
+
+
+def _has_product(node: Expr) -> bool:
+    """True for a sum with a product in it that two arrays share a summed index of."""
+    terms = [t for t in node.args if isinstance(t, Einsum)] if isinstance(node, Add) else []
+    return any(sum(i in sub for sub in t.subscripts) > 1 for t in terms for i in t.summed)
 
 
 def _is_product(n: Einsum) -> bool:
@@ -117,6 +133,11 @@ def _is_layer(node: Apply, readers: Sequence[Expr], function: Expr) -> bool:
         return bool(node.args) and node.shape == node.args[0].shape
     final = {function, *function.args} if not function.shape else set()
     return any(isinstance(r, Einsum) and r.summed and r not in final for r in readers)
+
+
+def _is_gate_value(node: Apply) -> bool:
+    """True for a sigmoid or tanh of something composed: its slope is made of its value."""
+    return keeps_value(node) and not isinstance(node.args[0], Symbol) and not _is_scaled(node.args[0])
 
 
 def _is_scaled(node: Expr) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from chainrule.errors import ShapeError
 from chainrule.explain.adjoints import backpropagate
+from chainrule.explain.chosen import check_names
 from chainrule.explain.intermediates import intermediates
 from chainrule.explain.jacobians import multiply_jacobians
 from chainrule.expression.node import Expr, Symbol, depends_on
@@ -28,8 +29,9 @@ def explain(
 
     Shapes: function (m), wrt (n) -> result (m, n); a scalar function's result has the shape of wrt. With a cotangent of
     the function's shape the result is the vector–Jacobian product, of the shape of wrt.
-    Raises: DomainError for names that do not fit; ShapeError for several variables of a function that is no scalar.
+    Raises: DomainError for names that do not fit or clash; ShapeError for several variables of what is no scalar.
     """
+    check_names(function, names or {}, function_name, cotangent)
     variables = [wrt] if isinstance(wrt, Symbol) else list(wrt)
     if cotangent is not None:
         return backpropagate(function, variables, names, function_name, cotangent)

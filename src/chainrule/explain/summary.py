@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from chainrule.explain.intermediates import Intermediate
 from chainrule.expression.node import Add, Apply, Dimension, Expr, Symbol, depends_on, walk
 from chainrule.expression.power import exponent_of
@@ -10,11 +12,11 @@ from chainrule.ops.piecewise import current_kink_value
 from chainrule.rewrite.statement import Equation, Partial, Step, Transposed, WrittenProduct, WrittenSum
 
 
-def update(named: Expr, root: Intermediate, wrt: Symbol, remark: str = "") -> list[Step]:
-    """w ← w − η (∂C/∂w)ᵀ, for a cost: a scalar that averages over samples."""
+def update(named: Expr, root: Intermediate, wrt: Symbol, taken: Collection[str], remark: str = "") -> list[Step]:
+    """w ← w − η (∂C/∂w)ᵀ, for a cost: a scalar that averages over samples; η₀ where η is taken."""
     if root.symbol.shape or not _is_cost(root.definition):
         return []
-    eta = Symbol("eta" if "eta" not in named.symbols else "eta0")
+    eta = Symbol("eta" if "eta" not in {*named.symbols, *taken} else "eta0")
     change = eta * named
     falls = isinstance(change, Add) and len(change.args) == 1 and change.coefficients[0] < 0
     after = WrittenSum((1, 1), (wrt, scale(-1, change))) if falls else WrittenSum((1, -1), (wrt, change))
