@@ -12,7 +12,9 @@ from chainrule.expression import budget
 FAR = np.array([-800.0, -30.0, 0.0, 30.0, 800.0])
 FINITE = (
     "sigmoid(x)", "log_sigmoid(x)", "softplus(x)", "softmax(x)", "log_softmax(x)", "logsumexp(x)", "tanh(x)",
-    "elu(x)", "silu(x)", "gelu(x)", "gelu_tanh(x)", "logaddexp(x, 0*x)", "leaky_relu(x)", "cross_entropy(x, x)",
+    "log(sigmoid(x))", "log(1 - sigmoid(x))", "log(softmax(x))", "log(sum(exp(x)))", "exp(x)/sum(exp(x))",
+    "1/(1 + exp(-x))", "exp(x)/(1 + exp(x))", "log(1 + exp(x))", "log(exp(x)/sum(exp(x)))", "log(cosh(x))",
+    "softmax(x) @ log(softmax(x))", "hypot(relu(x), relu(x))", "elu(x)", "silu(x)", "gelu(x)", "gelu_tanh(x)", "logaddexp(x, 0*x)", "leaky_relu(x)", "cross_entropy(x, x)",
 )  # fmt: skip
 
 
@@ -20,8 +22,25 @@ FINITE = (
 def test_values_and_slopes_are_finite_far_out(text: str) -> None:
     e = cr.parse(text, shapes={"x": "n"})
     slope = cr.jacobian(e, "x")
-    for got in (e.eval(x=FAR), slope.eval(x=FAR), *cr.compile(e, slope)(x=FAR)):
+    f = cr.compile(e, slope)
+    for got in (e.eval(x=FAR), slope.eval(x=FAR), *f(x=FAR), *f(x=FAR.astype(np.float32))):
         assert np.isfinite(got).all()
+
+
+@pytest.mark.parametrize("text", ["log(sigmoid(x))", "-log(1 + exp(-x))", "log_sigmoid(x)", "log(1 - sigmoid(-x))"])
+def test_logarithms_of_a_sigmoid_are_right_far_out(text: str) -> None:
+    e = cr.parse(text, shapes={"x": "n"})
+    for got in (e.eval(x=FAR), cr.compile(e)(x=FAR)):
+        np.testing.assert_allclose(got, -np.logaddexp(0, -FAR))
+
+
+def test_entropy_is_right_where_a_probability_is_zero() -> None:
+    p = np.array([0.0, 0.25, 0.75, 0.0])
+    for text in ("-p @ log(p)", "-sum(p * log(p))", "-sum(p * log(p / q))", "-sum(xlogy(p, p))"):
+        e = cr.parse(text, shapes={"p": "n", "q": "n"})
+        values = {name: a for name, a in {"p": p, "q": np.ones(4)}.items() if name in e.symbols}
+        for got in (e.eval(**values), cr.compile(e)(**values)):
+            np.testing.assert_allclose(got, -(p[1:3] @ np.log(p[1:3])))
 
 
 def test_log_sigmoid_far_out_is_right() -> None:

@@ -151,3 +151,18 @@ def test_nuclear_norm_is_the_sum_of_singular_values(shape: tuple[int, int]) -> N
     left, singular, right = np.linalg.svd(value, full_matrices=False)
     np.testing.assert_allclose(cr.compile(e)(A=value), singular.sum())
     np.testing.assert_allclose(cr.grad(e, "A").eval(A=value), left @ right)
+
+
+@pytest.mark.parametrize(
+    ("text", "gradient"),
+    [
+        ("norm(kron(X, A))**2", "2‖A‖² X"),
+        ("norm(vec(X))**2", "2X"),
+        ("sum(kron(A, X))", "sum(A) 1⃗ 1⃗ᵀ"),
+        ("norm(hstack([X, Y]))**2", "2X"),
+        ("norm(kron(A, X) - B)**2", "2Xᵢⱼ Σₖₗ Aₖₗ² − 2 Σₖₗₘₙ Aₖₗ Bₘₙ pair(m*p, m, p)ₘₖᵢ pair(n*q, n, q)ₙₗⱼ"),
+    ],
+)
+def test_gradients_through_rearranged_arrays_are_closed(text: str, gradient: str) -> None:
+    shapes = {"A": ("m", "n"), "X": ("p", "q"), "Y": ("p", "k"), "B": ("m*p", "n*q")}
+    assert str(cr.grad(cr.parse(text, shapes), "X")) == gradient

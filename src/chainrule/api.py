@@ -53,6 +53,7 @@ from chainrule.render.page import derivation_text
 from chainrule.render.text import step_equations, text, vec_text
 from chainrule.rewrite.statement import Derivation, Detail, Layout, Narrative
 from chainrule.simplify.simplify import simplify
+from chainrule.simplify.stable import stable
 from chainrule.simplify.structure import symmetric_gradient
 from chainrule.syntax.parse import read
 from chainrule.verify.check import judged
@@ -138,7 +139,7 @@ def _value(e: Expr, values: Mapping[str, Any]) -> Any:
     """Return the value of `e`; sizes that only a symbol that dropped out shows are read off that symbol's array."""
     dropped = [s for s in _origins.get(e, ()) if s.name in values]
     known = {name: np.asarray(value) for name, value in values.items()}
-    return evaluate(e, values, bind_sizes(list(dropped), known, None))
+    return evaluate(stable(e), values, bind_sizes(list(dropped), known, None))
 
 
 Expr.views = SimpleNamespace(text=text, latex=latex, value=_value)

@@ -12,6 +12,7 @@ from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Ident
 from chainrule.expression.power import constant_value
 from chainrule.expression.shape import Scalar, exact
 from chainrule.expression.total import content
+from chainrule.simplify.stable import stable
 
 
 def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None) -> Program:
@@ -20,6 +21,7 @@ def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None) -> Program:
     `arguments` may hold more symbols than occur, for their sizes.
     """
     symbols = ordered_symbols(*exprs) if arguments is None else tuple(arguments)
+    exprs = tuple(stable(e) for e in exprs)
     lowering = _Lowering(symbols, exprs)
     for e in _innermost_first(exprs, lowering):
         lowering.lower(e)

@@ -49,9 +49,18 @@ def is_length(e: Expr) -> bool:
     What is divided by such a norm is taken to be 0 where the norm is, as u/‖u‖ at u = 0: a subgradient of ‖u‖.
     """
     base = exponent_of(e)[0]
-    if not isinstance(base, Einsum) or not base.summed:
-        return False
-    return all(isinstance(k := exponent_of(arg)[1], int) and k % 2 == 0 for arg in base.args if arg.shape)
+    if isinstance(base, Add):
+        terms = zip(base.coefficients, base.args, strict=True)
+        return bool(base.args) and all(c > 0 and _is_square(t) for c, t in terms)
+    return isinstance(base, Einsum) and bool(base.summed) and _is_square(base)
+
+
+def _is_square(e: Expr) -> bool:
+    """True for even powers of arrays, their products and their sums along axes."""
+    if isinstance(e, Einsum):
+        return all(_is_square(arg) for arg in e.args if arg.shape)
+    k = exponent_of(e)[1]
+    return isinstance(e, Ones) or (isinstance(k, int) and k % 2 == 0)
 
 
 def power_of(base: Expr, exponent: Scalar) -> Expr:

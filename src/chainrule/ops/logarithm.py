@@ -1,14 +1,14 @@
 """What the logarithm of an expression is, where that is an operation of its own.
 
 log(det A) is the log-determinant, and the logarithm of a written-out softmax that of the softmax: neither may go by way
-of the number inside, which overflows where its logarithm does not.
+of the number inside, which overflows where its logarithm does not. And x ln y is 0 at x = 0, the limit of x ln x.
 """
 
 from __future__ import annotations
 
-from chainrule.expression.build import divide, sum, transpose
+from chainrule.expression.build import divide, multiply, sum, transpose
 from chainrule.expression.node import Apply, Einsum, Expr
-from chainrule.expression.op import CATALOGUE
+from chainrule.expression.op import CATALOGUE, Code, Notation, Op
 
 
 def logarithm_of(z: Expr) -> Expr | None:
@@ -45,3 +45,18 @@ def _softmax_along(u: Expr, axis: int) -> Expr:
     others = [k for k in range(u.ndim) if k != axis]
     back = [*range(axis), u.ndim - 1, *range(axis, u.ndim - 1)]
     return transpose(CATALOGUE["softmax"](transpose(u, [*others, axis])), back)
+
+
+xlogy = Op(
+    "xlogy(x, y)",
+    "(),()->()",
+    definition=lambda x, y: multiply(x, CATALOGUE["log"](y)),
+    derivative=lambda x, y, z: (CATALOGUE["log"](y), divide(x, y)),
+    because="x ln(y) moves with x by ln(y) and with y by x/y",
+    rule="logarithm",
+    notation=Notation(text="$x ln($y)", latex=r"$x \ln($y)", binding="product"),
+    code=Code("$xp.where($x == 0, 0, $x * $xp.log($xp.where($x == 0, 1, $y)))"),
+    domain=lambda x, y: y,
+)
+
+LOGARITHM = (xlogy,)

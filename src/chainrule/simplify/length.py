@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-from chainrule.expression.node import ONE, Add, Einsum, Expr, Number, Ones
+from chainrule.expression.node import ONE, Add, Apply, Einsum, Expr, Number, Ones
 from chainrule.expression.power import constant_value, exponent_of, is_length
 from chainrule.expression.shape import Scalar
 from chainrule.rewrite.facts import is_symmetric
@@ -19,7 +19,7 @@ def length(e: Expr) -> int:
     if isinstance(e, Ones) or e is ONE:
         return 0
     if not e.args:
-        return 1
+        return 1 + e.ndim * (isinstance(e, Apply))  # an array of constants is written with its sizes
     known = _lengths.get(e)
     if known is None:
         base, k = exponent_of(e)

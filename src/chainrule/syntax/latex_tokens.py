@@ -13,7 +13,7 @@ from chainrule.syntax.tokens import Token, checked_number, stray
 PATTERN = re.compile(
     r"(?P<space>\s+|%[^\n]*|\\(?:hspace|vspace|label|tag)\*?\s*\{[^{}]*\})"
     r"|(?P<environment>\\(?:begin|end)\s*\{[^{}]*\})"
-    r"|(?P<word>\\(?:operatorname\*?|mathrm|mathsf|mathtt|text|textrm|textit|textsf|mbox)\s*\{[^{}\\$]*\})"
+    r"|(?P<word>\\(?:operatorname\*?|mathrm|mathsf|mathtt|text|textrm|textit|textsf|mbox)\s*\{(?:[^{}\\$]|\\_)*\})"
     r"|(?P<sized>\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\s*(?:\\[A-Za-z]+|\\.|[^\\\s]))"
     r"|(?P<command>\\[A-Za-z]+|\\.)"
     r"|(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
@@ -70,7 +70,8 @@ def latex_token(text: str, group: str, span: Span) -> Token | None:
         case "environment":
             return environment(text, written, span)
         case "word":
-            return Token("word", " ".join(written[written.index("{") + 1 : -1].split()), span)
+            inside = written[written.index("{") + 1 : -1].replace(r"\_", "_")
+            return Token("word", " ".join(inside.split()), span)
         case "sized":
             return sized(text, written, span)
         case "number":
