@@ -14,7 +14,8 @@ FINITE = (
     "sigmoid(x)", "log_sigmoid(x)", "softplus(x)", "softmax(x)", "log_softmax(x)", "logsumexp(x)", "tanh(x)",
     "log(sigmoid(x))", "log(1 - sigmoid(x))", "log(softmax(x))", "log(sum(exp(x)))", "exp(x)/sum(exp(x))",
     "1/(1 + exp(-x))", "exp(x)/(1 + exp(x))", "log(1 + exp(x))", "log(exp(x)/sum(exp(x)))", "log(cosh(x))",
-    "softmax(x) @ log(softmax(x))", "hypot(relu(x), relu(x))", "elu(x)", "silu(x)", "gelu(x)", "gelu_tanh(x)", "logaddexp(x, 0*x)", "leaky_relu(x)", "cross_entropy(x, x)",
+    "softmax(x) @ log(softmax(x))", "hypot(relu(x), relu(x))", "elu(x)", "silu(x)", "gelu(x)", "gelu_tanh(x)",
+    "logaddexp(x, 0*x)", "leaky_relu(x)", "cross_entropy(x, x)",
 )  # fmt: skip
 
 
