@@ -142,6 +142,7 @@ class Op:
     rational: bool = False  # exact on rationals
     convention: str = ""  # the sentence that states what is assumed at the kinks
     hot: tuple[tuple[int, ...], ...] = ()  # groups of axes along which one entry is 1, each time another, the rest 0
+    apart: Callable[[Expr, Expr], bool] | None = None  # True if the ones of two hot arrays are never at one place
     is_gate: bool = False  # takes the values 0 and 1 only, and its slope is zero
     is_held: bool = False  # the derivative leaves it out by decree, though its value moves
     name: str = field(init=False)

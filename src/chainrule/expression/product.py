@@ -62,6 +62,8 @@ def einsum(args: Sequence[Expr], subscripts: Sequence[Subscripts], output: Subsc
     while _contract_hot(product):
         _tie(product)
         _settle(product, _merge_powers(product), fresh)
+    if product.is_zero:
+        return zeros(_shape(args, subscripts, output))
     _cover(product, fresh)
     _settle(product, _merge_powers(product), fresh)
     _expand(product)
@@ -169,21 +171,28 @@ def _tie(product: _Product) -> None:
 
 def _contract_hot(product: _Product) -> bool:
     """Sum out an array of zeros and ones: Σₐ Sᵢₐ = 1, and Σₐ Sᵢₐ Sⱼₐ = δᵢⱼ for rows Sᵢ of an identity."""
-    for k, (e, sub) in enumerate(product.factors):
-        for group in e.op.hot if isinstance(e, Apply) else ():
-            inner = tuple(sub[axis] for axis in group)
-            rest = tuple(i for axis, i in enumerate(sub) if axis not in group)
-            users = [n for n, (_, s) in enumerate(product.factors) if set(inner) & set(s)]
-            if set(inner) & {*product.output, *rest} or len(set(inner)) < len(inner) or len(users) > 2:
-                continue
-            twin = product.factors[next((n for n in users if n != k), k)]
-            other = tuple(i for axis, i in enumerate(twin[1]) if axis not in group)
-            if twin[0] is e and tuple(twin[1][axis] for axis in group) == inner and not set(inner) & set(other):
-                product.equal += zip(rest, other, strict=True)
-                product.factors = [factor for n, factor in enumerate(product.factors) if n not in users]
-                product.sizes = {i: size for i, size in product.sizes.items() if i not in inner}
-                return True
+    hot = [(e, e.op, sub, group) for e, sub in product.factors if isinstance(e, Apply) for group in e.op.hot]
+    for e, op, sub, group in hot:
+        inner, rest = _divided(sub, group)
+        users = [(f, s) for f, s in product.factors if set(inner) & set(s)]
+        if set(inner) & {*product.output, *rest} or len(set(inner)) < len(inner) or len(users) > 2:
+            continue
+        twin, place = next((u for u in users if u != (e, sub)), (e, sub))
+        same, other = _divided(place, group) if isinstance(twin, Apply) and twin.op is op else ((), place)
+        if set(inner) & set(other):
+            continue
+        if twin is e and same == inner:
+            product.equal += zip(rest, other, strict=True)
+            product.factors = [f for f in product.factors if f not in users]
+            product.sizes = {i: size for i, size in product.sizes.items() if i not in inner}
+            return True
+        product.is_zero = product.is_zero or (op.apart is not None and op.apart(e, twin))
     return False
+
+
+def _divided(sub: Subscripts, group: tuple[int, ...]) -> tuple[Subscripts, Subscripts]:
+    """Return the subscripts on the axes of a group, and the others."""
+    return tuple(sub[axis] for axis in group), tuple(i for axis, i in enumerate(sub) if axis not in group)
 
 
 def _covered(product: _Product) -> set[int]:

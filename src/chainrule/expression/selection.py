@@ -11,10 +11,10 @@ from itertools import accumulate
 from typing import Any
 
 from chainrule.errors import DomainError, ShapeError
-from chainrule.expression.extent import Size, minus, plus, times
+from chainrule.expression.extent import Size, minus, plus, terms_of, times
 from chainrule.expression.node import Expr, Ones
 from chainrule.expression.op import CATALOGUE, Code, Notation, Op
-from chainrule.expression.product import einsum, size_number
+from chainrule.expression.product import einsum, number_size, size_number
 from chainrule.expression.shape import Shape, show_shape
 from chainrule.expression.total import add_terms
 
@@ -33,6 +33,12 @@ def rows_on_device(start: int, k: int, n: int, dtype: Any, device: Any, xp: Any)
     return xp.eye(n, dtype=dtype, device=device)[start : start + k]
 
 
+def _apart(a: Expr, b: Expr) -> bool:
+    """True if the entries that one selection takes are known to lie behind those of the other."""
+    (p, m), (q, n) = ((number_size(e.args[0]), e.shape[0] if e.ndim == 2 else 1) for e in (a, b))
+    return any(all(c >= 0 for _, c in terms_of(gap)) for gap in (minus(q, plus(p, m)), minus(p, plus(q, n))))
+
+
 selector = Op(
     "selector(start)",
     "()->(k,n)",
@@ -47,6 +53,7 @@ selector = Op(
     ),
     rational=True,
     hot=((1,),),
+    apart=_apart,
 )
 
 one_hot = Op(
@@ -63,6 +70,7 @@ one_hot = Op(
     ),
     rational=True,
     hot=((0,),),
+    apart=_apart,
 )
 
 tri = Op(
