@@ -14,6 +14,7 @@ from chainrule.api import (
     Derivation,
     Expr,
     Symbol,
+    check,
     compile,
     contract,
     derive,
@@ -50,6 +51,7 @@ from chainrule.api import (
 )
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError, UnknownSymbol
 from chainrule.expression.build import NUMPY
+from chainrule.proofread.report import Report
 
 __version__ = "0.1.0"
 
@@ -67,9 +69,9 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "ChainruleError", "Compiled", "Derivation", "DomainError", "Expr", "FormulaSyntaxError", "ShapeError", "Symbol",
-    "UnknownSymbol", "compile", "contract", "derive", "describe", "diag", "dot", "eye", "formula", "grad", "hessian",
-    "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "newton", "ones", "outer", "parse",
-    "power", "scalar", "simplify", "source", "sum", "symbol", "trace", "transpose", "vec_form", "vector", "vjp",
-    "zeros",
+    "ChainruleError", "Compiled", "Derivation", "DomainError", "Expr", "FormulaSyntaxError", "Report", "ShapeError",
+    "Symbol", "UnknownSymbol", "check", "compile", "contract", "derive", "describe", "diag", "dot", "eye",
+    "formula", "grad", "hessian", "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "newton",
+    "ones", "outer", "parse", "power", "scalar", "simplify", "source", "sum", "symbol", "trace", "transpose",
+    "vec_form", "vector", "vjp", "zeros",
 ]  # fmt: skip

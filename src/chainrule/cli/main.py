@@ -13,7 +13,7 @@ import click
 from chainrule.cli.terminal import write_utf8
 from chainrule.errors import ChainruleError
 
-COMMANDS = ("derive", "train", "predict")  # each a function of that name in the module of that name
+COMMANDS = ("derive", "check", "train", "predict")  # each a function of that name in the module of that name
 IN_OPTIONS = (("shapes=", "--shape"), ("names={…}", "--name"))  # what a hint calls an argument, and its option here
 BUG = "chainrule: this is a bug in chainrule, not in your input. Please report it with the lines above."
 

@@ -20,7 +20,7 @@ import chainrule.expression.indexed as indexed
 import chainrule.expression.multiplication as multiplication
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError, Span, UnknownSymbol
 from chainrule.expression.application import Use, literal
-from chainrule.expression.indexed import Context, Label, Value, realise
+from chainrule.expression.indexed import Context, Label, Side, Value, realise
 from chainrule.expression.indexing import picked
 from chainrule.expression.infer import Customs, Kind, Trial, best_reading
 from chainrule.expression.node import Expr, Number
@@ -38,11 +38,13 @@ MAX_POWER = 16  # a matrix power is written out as a product
 
 @dataclass(frozen=True, slots=True)
 class Elaborated:
-    """The expression, what was inferred (a sentence a name), and the shape of every symbol declared or met."""
+    """The expression, what was inferred (a sentence a name), the shape of every symbol declared or met, and whether a
+    vector was written as a row or a column ("" where the notation has none)."""
 
     expression: Expr
     inferred: tuple[str, ...]
     shapes: Mapping[str, Shape]
+    side: Side = ""
 
 
 @dataclass(slots=True)
@@ -337,7 +339,7 @@ def elaborate(
     result = realise(value, formula.text)
     met = {name: shape_of(axes) for name, axes in walk.symbols.items()}
     sentences = (sentence(name, kinds[name], kinds_of[0][0], customs, met) for name, kinds_of in preferences.items())
-    return Elaborated(result, tuple(sentences), {**declared, **met})
+    return Elaborated(result, tuple(sentences), {**declared, **met}, value.side)
 
 
 def _declared_shape(name: str, shape: object) -> Shape:

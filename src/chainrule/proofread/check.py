@@ -1,0 +1,45 @@
+"""The way in: a text to a report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chainrule.errors import DomainError
+from chainrule.proofread.diagnosis import diagnose
+from chainrule.proofread.reading import rows
+from chainrule.proofread.report import Report
+from chainrule.proofread.working import SECONDS, Proofreader
+
+LONGEST = 200_000  # characters of a working
+
+
+def proofread(text: str, seconds: float = SECONDS) -> Report:
+    """Return the verdict on every line of a working.
+
+    Raises: DomainError for a text that is too long, is no text, or holds no formula.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        raise DomainError(
+            "this is not a text", found="bytes that no text has", hint="give a text, Markdown or LaTeX file"
+        )
+    if len(text) > LONGEST:
+        raise DomainError(
+            "the working is too long",
+            expected=f"at most {LONGEST:,} characters",
+            found=f"{len(text):,}",
+            hint="check it in parts: one derivation at a time",
+        )
+    lines = Proofreader(rows(text), seconds).read()
+    if not lines:
+        raise DomainError(
+            "there is no formula in this text",
+            expected="lines such as X : N x d, z = X @ w, dC/dw = …",
+            hint="docs/proofread.md shows a whole working",
+        )
+    report = Report(text, tuple(lines))
+    first = report.first_wrong
+    if first is None or first.claim is None:
+        return report
+    explained = replace(first, diagnosis=diagnose(first.claim))
+    return Report(text, tuple(explained if line is first else line for line in lines))
