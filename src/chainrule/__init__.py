@@ -14,7 +14,6 @@ from chainrule.api import (
     Derivation,
     Expr,
     Symbol,
-    check,
     compile,
     contract,
     derive,
@@ -51,6 +50,7 @@ from chainrule.api import (
 )
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError, UnknownSymbol
 from chainrule.expression.build import NUMPY
+from chainrule.proofread.check import check
 from chainrule.proofread.report import Report
 
 __version__ = "0.1.0"

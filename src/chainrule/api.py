@@ -46,9 +46,6 @@ from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.op import CATALOGUE, Op
 from chainrule.expression.shape import show_shape
 from chainrule.expression.tracing import trace as trace_function
-from chainrule.proofread.check import proofread
-from chainrule.proofread.report import Report
-from chainrule.proofread.written import report_text
 from chainrule.render.html import derivation_html
 from chainrule.render.input import source_text as source_text_of
 from chainrule.render.latex import derivation_latex, latex, vec_latex
@@ -64,7 +61,6 @@ from chainrule.verify.check import judged
 Syntax = Literal["auto", "text", "matlab", "latex"]
 Formula = Expr | str
 
-Report.views = {"text": report_text}
 Derivation.views = {
     "text": derivation_text,
     "lines": step_equations,
@@ -326,21 +322,6 @@ def default_name(function: Expr, taken: Iterable[str], cotangent: str = "") -> s
         return cotangent[1:]
     letters = "CLJE" if not function.shape and any(s.shape for s in function.symbols.values()) else "fgFG"
     return next((name for name in letters if name not in taken), "output")
-
-
-# --- proofreading
-def check(text: str) -> Report:
-    """Return the verdict on every line of a hand derivation, and what is wrong with the first wrong one.
-
-    The text is plain, Markdown or LaTeX: declarations (`X : N x d`), definitions (`z = X @ w`), claims (`dC/dw = …`),
-    with prose between them.
-    Raises: DomainError for a text that is too long, is no text, or holds no formula.
-
-    >>> report = check("A : n x n; f = x @ A @ x; df/dx = 2 * A @ x")
-    >>> report.first_wrong.verdict, report.first_wrong.condition
-    ('correct if', 'A is symmetric')
-    """
-    return proofread(text)
 
 
 # --- writing

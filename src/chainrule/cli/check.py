@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from chainrule import api
 from chainrule.cli.terminal import FAILS, HEADING, HOLDS, QUIET, Page
 from chainrule.errors import DomainError
+from chainrule.proofread.check import check as proofread
 from chainrule.proofread.written import report_parts
 
 EPILOG = """\b
@@ -31,7 +31,7 @@ def check(ctx: click.Context, file: Path, form: str | None) -> None:
     FILE is plain text, Markdown or LaTeX with declarations (X : N x d), definitions (z = X @ w) and claims (dC/dw = …);
     `-` reads standard input. Exit code 0: all correct; 1: a wrong line; 2: something was not understood.
     """
-    report = api.check(content(file))
+    report = proofread(content(file))
     if form == "json":
         click.echo(report.to_json())
     elif form == "text":

@@ -9,14 +9,22 @@ from chainrule.proofread.diagnosis import diagnose
 from chainrule.proofread.reading import rows
 from chainrule.proofread.report import Report
 from chainrule.proofread.working import SECONDS, Proofreader
+from chainrule.proofread.written import report_text
 
+Report.views = {"text": report_text}
 LONGEST = 200_000  # characters of a working
 
 
-def proofread(text: str, seconds: float = SECONDS) -> Report:
-    """Return the verdict on every line of a working.
+def check(text: str, seconds: float = SECONDS) -> Report:
+    """Return the verdict on every line of a hand derivation, and what is wrong with the first wrong one.
 
+    The text is plain, Markdown or LaTeX: declarations (`X : N x d`), definitions (`z = X @ w`), claims (`dC/dw = …`),
+    with prose between them. What is not judged after `seconds` says so.
     Raises: DomainError for a text that is too long, is no text, or holds no formula.
+
+    >>> report = check("A : n x n; f = x @ A @ x; df/dx = 2 * A @ x")
+    >>> report.first_wrong.verdict, report.first_wrong.condition
+    ('correct if', 'A is symmetric')
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
