@@ -73,6 +73,45 @@ def hessian_of_cross_entropy() -> Derivation:
     return cr.derive(p, "z", function_name="g")
 
 
+def batched_attention() -> Derivation:
+    """Attention for every head of every sequence of a batch, in index notation."""
+    Q, K, V = (cr.symbol(name, ("B", "H", "n", "d")) for name in "QKV")
+    P = cr.softmax(cr.scalar("tau") * cr.contract("bhid,bhjd->bhij", Q, K))
+    return cr.derive(cr.contract("bhij,bhjd->bhid", P, V), ("Q", "K", "V"), cotangent="dO")
+
+
+def embedding() -> Derivation:
+    """One text as the mean of its words' embeddings, classified: the rows of M select the words."""
+    M, E, W = cr.matrix("M", "N", "V"), cr.matrix("E", "V", "d"), cr.matrix("W", "d", "k")
+    t = cr.symbol("t", "k", "one-hot")
+    return cr.derive(-t @ cr.log(cr.softmax(cr.mean(M @ E, axis=0) @ W)), ("E", "W"))
+
+
+def recurrent(formula: str, wrt: tuple[str, ...], gates: str) -> Derivation:
+    """A recurrent cell: z = W x + U h for every gate. Shapes: x (p), h and c (m)."""
+    weights = {f"W{g}": ("m", "p") for g in gates} | {f"U{g}": ("m", "m") for g in gates}
+    shapes = {**weights, "x": "p", "h": "m", "c": "m"}
+    return derived(formula, wrt, {name: shape for name, shape in shapes.items() if name in formula}, cotangent="g")
+
+
+GRU = (
+    "(1 - sigmoid(Wz @ x + Uz @ h)) * h + sigmoid(Wz @ x + Uz @ h) * tanh(Wn @ x + Un @ (sigmoid(Wr @ x + Ur @ h) * h))"
+)
+LSTM = (
+    "sigmoid(Wo @ x + Uo @ h) * tanh(sigmoid(Wf @ x + Uf @ h) * c + sigmoid(Wi @ x + Ui @ h) * tanh(Wg @ x + Ug @ h))"
+)
+ELBO = (
+    "-sum(x * log(sigmoid(W @ (mu + exp(v / 2) * e) + b)) + (1 - x) * log(1 - sigmoid(W @ (mu + exp(v / 2) * e) + b)))"
+    " - 0.5 * sum(1 + v - mu**2 - exp(v))"
+)
+FOUR = {**DEEP, "W3": ("m", "l"), "b3": "l", "W4": ("l", "k"), "b4": "k"}
+
+
+def four_layers(X: cr.Expr) -> cr.Expr:
+    W1, b1, W2, b2, W3, b3, W4, b4 = (cr.symbol(name, FOUR[name]) for name in FOUR if name[0] in "Wb")
+    return cr.relu(cr.relu(cr.relu(X @ W1 + b1) @ W2 + b2) @ W3 + b3) @ W4 + b4
+
+
 SHOWCASES: dict[str, Callable[[], Derivation]] = {  # fmt: off
     "cost by w": lambda: cr.derive(COST, "w"),
     "cost by b": lambda: cr.derive(COST, "b"),
@@ -85,9 +124,28 @@ SHOWCASES: dict[str, Callable[[], Derivation]] = {  # fmt: off
     "three layers squared loss": lambda: derived(
         "sum((relu(relu(X @ W1 + b1) @ W2 + b2) @ W3 + b3 - Y)**2) / N", ("W1", "b1", "W2", "b2", "W3", "b3"), DEEP
     ),
+    "four layers cross entropy": lambda: cross_entropy(four_layers, ("W1", "b1", "W2", "b2", "W3", "b3", "W4", "b4")),
+    "residual layer": lambda: derived(
+        "sum((X + silu(X @ W1 + b1) @ W2 - Y)**2) / N",
+        ("W1", "W2", "X"),
+        {"X": ("N", "d"), "W1": ("d", "h"), "b1": "h", "W2": ("h", "d"), "Y": ("N", "d")},
+    ),
+    "embedding mean pooling softmax": embedding,
+    "gated recurrent unit": lambda: recurrent(GRU, ("Wz", "Wn", "Ur", "h"), "znr"),
+    "long short-term memory": lambda: recurrent(LSTM, ("Wo", "Wf", "Wi", "Wg", "c"), "ofig"),
+    "variational autoencoder": lambda: derived(
+        ELBO, ("mu", "v", "W"), {"mu": "J", "v": "J", "x": "D", "W": ("D", "J"), "b": "D", "e": "J"}
+    ),
     "attention": lambda: derived("softmax(tau * Q @ K.T) @ V", ("Q", "K", "V"), ATTENTION, cotangent="dO"),
     "attention causal": lambda: derived(
         "softmax(tau * Q @ K.T + M) @ V", ("Q", "K", "V"), {**ATTENTION, "M": ("n", "n")}, cotangent="dO"
+    ),
+    "attention batched": batched_attention,
+    "attention of projections": lambda: derived(
+        "softmax(tau * (X @ WQ) @ (X @ WK).T) @ (X @ WV)",
+        ("WQ", "WK", "WV", "X"),
+        {"X": ("n", "p"), "WQ": ("p", "d"), "WK": ("p", "d"), "WV": ("p", "d"), "tau": ()},
+        cotangent="dO",
     ),
     "softmax cross entropy": one_sample,
     "softmax cross entropy hessian": hessian_of_cross_entropy,

@@ -28,6 +28,7 @@ from chainrule.rewrite.statement import Called, Derivation, Equation, Partial, S
 from chainrule.simplify.length import length
 from chainrule.simplify.simplify import simplify
 
+READABLE = 2  # axes that matrix notation has
 SHORT = 24  # symbols and operations that a closed form may have and still be read at a glance
 
 
@@ -311,6 +312,8 @@ def _closed_form(story: _Pass, x: Symbol, value: Expr, result: Expr) -> None:
     errors = story.cotangent is None and all(i.symbol.name.startswith("delta") for i in story.defined)
     because = f"put the {'errors' if errors else 'adjoints'} back in place of their names"
     if e is value or length(e) > SHORT:
+        if x.ndim > READABLE:  # of indices, names are what can be read
+            return
         named = any(depends_on(value, i.symbol) for i in story.solutions)
         if result is value or named or length(result) > min(SHORT, length(value) + 3):
             return

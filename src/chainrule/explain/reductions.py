@@ -11,11 +11,11 @@ from chainrule.rewrite.facts import is_symmetric
 
 
 def row_sum_of(e: Expr) -> Expr | None:
-    """Return Σⱼ aᵢⱼ bᵢⱼ … if the matrix `e` is made with such a sum in every entry of a row, else None."""
-    if e.ndim != 2:
+    """Return Σⱼ aᵢⱼ bᵢⱼ … if the matrix `e`, or array of more axes, is made with such a sum in every entry of a row."""
+    if e.ndim < 2:
         return None
-    matrices = [node for node in walk(e) if isinstance(node, Einsum) and node.ndim == 2]
-    return next((part for node in matrices for part in _parts(node) if part.ndim == 1), None)
+    products = [node for node in walk(e) if isinstance(node, Einsum) and node.ndim == e.ndim]
+    return next((part for node in products for part in _parts(node) if part.ndim == e.ndim - 1), None)
 
 
 def solution_in(e: Expr) -> Expr | None:
