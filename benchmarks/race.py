@@ -41,7 +41,7 @@ from rich.table import Table
 Peers = dict[str, Callable[[], Any]]
 OURS = "chainrule"
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "numba", "jax", "jaxlib", "torch", "tensorgrad")
+PACKAGES = ("numpy", "scipy", "sympy", "numba", "jax", "jaxlib", "torch", "tensorgrad")
 SAMPLE = 1e-3  # seconds: what is faster is repeated until it takes this long
 ROUNDS = 5  # at least
 
