@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import chainrule.ops  # noqa: F401 - fills the catalogue
 from chainrule.compile.compiled import compile_expressions
 from chainrule.compile.lower import lower
-from chainrule.compile.primitives import literal
 from chainrule.compile.program import Contract, Program
-from chainrule.compile.source import source_text
+from chainrule.compile.takeaway import source_text
+from chainrule.compile.writing import literal
 from chainrule.derivative.differentiate import grad, hessian, jacobian
 from chainrule.errors import DomainError, ShapeError, UnknownSymbol
 from chainrule.evaluate import evaluate_all

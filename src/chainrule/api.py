@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.compile.compiled import Compiled, compile_expressions
-from chainrule.compile.source import source_text
+from chainrule.compile.takeaway import source_text
 from chainrule.derivative import differentiate
 from chainrule.errors import DomainError, ShapeError
 from chainrule.evaluate import bind_sizes, evaluate
@@ -57,6 +57,7 @@ from chainrule.simplify.stable import stable
 from chainrule.simplify.structure import symmetric_gradient
 from chainrule.syntax.parse import read
 from chainrule.verify.check import judged
+from chainrule.verify.sample import generic_points
 
 Syntax = Literal["auto", "text", "matlab", "latex"]
 Formula = Expr | str
@@ -367,12 +368,15 @@ def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str]
     return compile_expressions(*exprs, backend=backend, accept=(*dropped, *accept))
 
 
-def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str = "gradient") -> str:
-    """Return the same program as readable code that stands alone, without chainrule.
+def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str | None = None) -> str:
+    """Return code that stands alone, without chainrule: readable, with the shapes in comments.
 
-    Raises: DomainError for an unknown backend or an unsafe name.
+    A tuple gives one plain function of all expressions, in NumPy an expression likewise. In JAX and torch an expression
+    gets its derivative by every argument bound to it, in closed form: `jax.custom_vjp`, or an `autograd.Function` with
+    a `gradcheck` test beside it. Parameters have the symbols' names where these are safe identifiers.
+    Raises: DomainError for an unknown backend, an unsafe name, or an operation that the language lacks.
     """
-    return source_text(expr, backend, name)
+    return source_text(expr, backend, name, sampler=lambda roots: next(generic_points(roots, 1)))
 
 
 def describe(e: Expr) -> str:

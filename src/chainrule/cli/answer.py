@@ -12,6 +12,8 @@ import click
 from chainrule import api
 from chainrule.cli.page import definition_line, show_derivation
 from chainrule.cli.terminal import QUIET, Page
+from chainrule.compile.source import is_safe_name
+from chainrule.compile.takeaway import LANGUAGES
 from chainrule.expression.node import Expr
 from chainrule.notation.written import notate_equation
 from chainrule.render.html import escape
@@ -84,8 +86,10 @@ def show_on_terminal(page: Page, answers: list[Answer]) -> None:
 
 
 def program(derivations: list[Derivation], backend: str) -> str:
-    """Return code that computes the value and every derivative together."""
-    function = derivations[0].function
+    """Return code that computes the value and every derivative together, bound to each other where that is usual."""
+    function, title = derivations[0].function, derivations[0].function_name
+    if LANGUAGES[backend].binds is not None and derivations[0].cotangent is None:
+        return api.source(function, backend, title if is_safe_name(title) else None)
     name = "value_and_jacobian" if function.shape else "value_and_gradient"
     return api.source((function, *(d.result for d in derivations)), backend, name)
 

@@ -8,6 +8,7 @@ import click
 
 from chainrule import api
 from chainrule.cli.answer import Answer, show_answers
+from chainrule.compile.takeaway import LANGUAGES
 from chainrule.derivative.differentiate import substitute
 from chainrule.errors import ChainruleError, DomainError
 from chainrule.expression.elaborate import Elaborated
@@ -87,7 +88,7 @@ class FormulaCommand(click.Command):
     type=click.Choice(["text", "latex", "html", "json"]),
     help="For another program: no colours. Several --wrt give a JSON array.",
 )
-@click.option("--code", type=click.Choice(["numpy"]), help="Print a program in place of the steps.")
+@click.option("--code", type=click.Choice(list(LANGUAGES)), help="Print a program in place of the steps.")
 @click.pass_context
 def derive(
     ctx: click.Context, formula: str, variables: tuple[str, ...], shapes: tuple[str, ...], layout: Layout | None,

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.arguments import missing_argument, unknown_argument
+from chainrule.compile.assembly import helpers
 from chainrule.compile.backends import backend_named
 from chainrule.compile.execute import run_text
 from chainrule.compile.lower import lower, ordered_symbols, sizes_of
-from chainrule.compile.source import entry_text, function_text, helpers, made_names
+from chainrule.compile.source import entry_text, function_text, made_names
 from chainrule.errors import DomainError
 from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.shape import show_shape

@@ -177,7 +177,7 @@ class _Lowering:
         axes = tuple(sorted({axis for value in values for axis in value.axes}))
         shape = tuple(e.shape[axis] for axis in axes)
         numbers, subs = [v.number for v in values], [v.axes for v in values]
-        return Value(self.recorder.record(action, numbers, subs, axes, shape), axes)
+        return Value(*self.recorder.entrywise(action, numbers, subs, axes, shape))
 
     def operand(self, e: Expr) -> Value:
         """Return where the value of an argument is; a known number is an instruction without axes."""

@@ -174,6 +174,7 @@ class Recorder:
         self.instructions: list[Instruction] = []
         self._numbers: dict[Instruction, int] = {}
         self._pairs: dict[tuple[object, ...], tuple[int, Subscripts]] = {}
+        self._entrywise: dict[tuple[object, ...], tuple[int, Subscripts]] = {}
 
     def record(
         self,
@@ -197,6 +198,8 @@ class Recorder:
 
     def multiply(self, a: int, b: int, subscripts: tuple[Subscripts, Subscripts], output: Subscripts) -> int:
         """Return Σ a·b. The same product with its axes in another order is a transposed view of the one there is."""
+        (a, sub_a), (b, sub_b) = self._base(a, subscripts[0]), self._base(b, subscripts[1])
+        subscripts = (sub_a, sub_b)
         known = self.known(a, b, subscripts, set(output))
         if known is None:
             key, names = self._key(a, b, subscripts, set(output))
@@ -211,6 +214,8 @@ class Recorder:
         self, a: int, b: int, subscripts: tuple[Subscripts, Subscripts], kept: set[int]
     ) -> tuple[int, Subscripts] | None:
         """Return the instruction that already holds this product, with the order of its axes, or None."""
+        (a, sub_a), (b, sub_b) = self._base(a, subscripts[0]), self._base(b, subscripts[1])
+        subscripts = (sub_a, sub_b)
         key, names = self._key(a, b, subscripts, kept)
         found = self._pairs.get(key)
         if found is None:
@@ -218,12 +223,46 @@ class Recorder:
         back = {new: old for old, new in names.items()}
         return found[0], tuple(back[i] for i in found[1])
 
+    def entrywise(
+        self, action: Combine | Map, operands: Sequence[int], subscripts: Sequence[Subscripts], output: Subscripts,
+        shape: Shape,
+    ) -> tuple[int, Subscripts]:  # fmt: skip
+        """Return the instruction, and in which order it has the axes of the output: of two that differ in nothing
+        else, as u + A and its transpose do, there is one.
+        """
+        terms = [self._base(k, sub) for k, sub in zip(operands, subscripts, strict=True)]
+        operands, subscripts = [k for k, _ in terms], [sub for _, sub in terms]
+        coefficients: Sequence[Scalar] = ()
+        if isinstance(action, Combine):
+            ordered = sorted(zip(operands, action.coefficients, subscripts, strict=True), key=lambda t: t[0])
+            coefficients, terms = [c for _, c, _ in ordered], [(k, sub) for k, _, sub in ordered]
+        names: dict[int, int] = {}
+        for i in (i for _, sub in terms for i in sub):
+            names.setdefault(i, len(names))
+        kind = action if isinstance(action, Map) else None
+        key = (kind, *coefficients, *((k, tuple(names[i] for i in sub)) for k, sub in terms))
+        found = self._entrywise.get(key)
+        if found is not None:
+            back = {new: old for old, new in names.items()}
+            return found[0], tuple(back[i] for i in found[1])
+        number = self.record(action, operands, subscripts, output, shape)
+        self._entrywise[key] = (number, tuple(names[i] for i in output))
+        return number, output
+
     def view(self, a: int, labels: Subscripts, output: Subscripts) -> int:
         """Return `a` with the axes named by `output`: a transpose, a diagonal, a sum over what is missing."""
         if labels == output:
             return a
         sizes = self._sizes((a,), (labels,))
         return self.record(Contract(), (a,), (labels,), output, tuple(sizes[i] for i in output))
+
+    def _base(self, a: int, labels: Subscripts) -> tuple[int, Subscripts]:
+        """Return the operand that a transpose reads, with its axes named."""
+        step = self.instructions[a]
+        if not step.is_transpose:
+            return a, labels
+        named = dict(zip(step.output, labels, strict=True))
+        return step.operands[0], tuple(named[i] for i in step.subscripts[0])
 
     def _sizes(self, operands: Sequence[int], subscripts: Sequence[Subscripts]) -> dict[int, Size]:
         pairs = zip(operands, subscripts, strict=True)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import builtins
-import inspect
 import keyword
 import re
 import textwrap
 import unicodedata
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from chainrule.compile.backends import backend_named
 from chainrule.compile.dialects import IN_NUMPY, Dialect
-from chainrule.compile.lower import lower
-from chainrule.compile.primitives import Names, Primitives
-from chainrule.compile.program import Load, Map, Program
-from chainrule.errors import DomainError
+from chainrule.compile.primitives import Primitives
+from chainrule.compile.program import Load, Program
+from chainrule.compile.writing import Line, Names
 from chainrule.expression.extent import is_derived
-from chainrule.expression.node import Expr, Symbol
+from chainrule.expression.node import Symbol
 from chainrule.expression.shape import Shape
 
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}\Z")
 OURS = re.compile(r"(v|a|n)\d+\Z|n_")  # the form of the names made here
 TAKEN = frozenset(dir(builtins)) | set(keyword.kwlist) | set(keyword.softkwlist) | {"np", "dtype", "annotations"}
-COMMENT_WIDTH = 110
 
 
 # --- names
@@ -55,25 +51,47 @@ def _size_names(program: Program) -> dict[str, str]:
 
 
 # --- the function that is run
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a function does: lines that set its sizes and types, lines that compute, and what it returns."""
+
+    head: list[str]
+    lines: list[Line]
+    results: list[str]
+
+
+def function_body(program: Program, names: Names, dialect: Dialect = IN_NUMPY) -> Body:
+    """Write the instructions of a program."""
+    primitives = Primitives(program, names, dialect)
+    lines = primitives.lines()
+    results = _results(program, primitives)
+    head = _size_lines(program, names, "\n".join([*(line.text for line in lines), *results]))
+    if primitives.uses_dtype or any("dtype" in r for r in results):
+        head.insert(0, _types(program, names, dialect))
+    return Body(head, lines, results)
+
+
 def function_text(
     program: Program, names: Names, name: str, dialect: Dialect = IN_NUMPY, free_early: bool = True
 ) -> str:
     """Return the source of a function of the arguments by position (then the given sizes) that returns the outputs."""
-    primitives = Primitives(program, names, dialect)
-    lines = primitives.lines()
-    results = _results(program, primitives)
-    body = [_with_shape(line, shape, names) for line, shape in lines]
-    body = [line for line, _ in _freed(lines, body, results)] if free_early and dialect.frees else body
-    body = _size_lines(program, names, "\n".join([*(line for line, _ in lines), *results])) + body
-    if primitives.uses_dtype or any("dtype" in r for r in results):
-        body.insert(0, _types(program, names, dialect))
-    parameters = ", ".join([*names.arguments, *(names.sizes[size] for size in program.given)])
-    comments = [
-        f"# {own}: {shape_words(symbol.shape, names)}"
-        for own, symbol in zip(names.arguments, program.arguments, strict=True)
-    ]
-    text = "\n".join([*comments, *body, f"return {', '.join(results)}"])
-    return f"def {name}({parameters}):\n{textwrap.indent(text, '    ')}\n"
+    body = function_body(program, names, dialect)
+    lines = [with_shape(line.text, line.shape, names) for line in body.lines]
+    if free_early and dialect.frees:
+        lines = _freed(body, lines)
+    text = "\n".join([*argument_comments(program, names), *body.head, *lines, f"return {', '.join(body.results)}"])
+    return f"def {name}({', '.join(parameters(program, names))}):\n{textwrap.indent(text, '    ')}\n"
+
+
+def parameters(program: Program, names: Names) -> list[str]:
+    """Return what the arguments are called, then the given sizes."""
+    return [*names.arguments, *(names.sizes[size] for size in program.given)]
+
+
+def argument_comments(program: Program, names: Names) -> list[str]:
+    """Return a line for each argument: `# X: N × d`."""
+    pairs = zip(names.arguments, program.arguments, strict=True)
+    return [f"# {own}: {shape_words(symbol.shape, names)}" for own, symbol in pairs]
 
 
 def _types(program: Program, names: Names, dialect: Dialect) -> str:
@@ -89,7 +107,8 @@ def shape_words(shape: Shape, names: Names) -> str:
     return " × ".join(names.size(n).replace("n_", "") for n in shape) or "number"
 
 
-def _with_shape(line: str, shape: Shape | None, names: Names) -> str:
+def with_shape(line: str, shape: Shape | None, names: Names) -> str:
+    """Write the shape behind a line."""
     return line if shape is None else f"{line}  # {shape_words(shape, names)}"
 
 
@@ -102,20 +121,18 @@ def _size_lines(program: Program, names: Names, text: str) -> list[str]:
     return lines
 
 
-def _freed(
-    lines: Sequence[tuple[str, Shape | None]], body: Sequence[str], results: Sequence[str]
-) -> list[tuple[str, Shape | None]]:
+def _freed(body: Body, written: Sequence[str]) -> list[str]:
     """Drop an array after its last use, so that its memory serves the next one."""
-    used = [set(re.findall(r"\bv\d+\b", line)) for line, _ in lines]
+    used = [set(re.findall(r"\bv\d+\b", line.text)) for line in body.lines]
     last = {name: k for k, names in enumerate(used) for name in names}
-    kept = {name for result in results for name in re.findall(r"\bv\d+\b", result)}
-    large = {line.split(" =")[0] for line, shape in lines if shape}
-    freed: list[tuple[str, Shape | None]] = []
-    for k, line in enumerate(body):
-        freed.append((line, lines[k][1]))
+    kept = {name for result in body.results for name in re.findall(r"\bv\d+\b", result)}
+    large = {line.text.split(" =")[0] for line in body.lines if line.shape}
+    freed: list[str] = []
+    for k, line in enumerate(written):
+        freed.append(line)
         done = sorted(name for name in large - kept if last[name] == k)
-        if done and k < len(body) - 1:
-            freed.append((f"del {', '.join(done)}", None))
+        if done and k < len(written) - 1:
+            freed.append(f"del {', '.join(done)}")
     return freed
 
 
@@ -143,67 +160,6 @@ def _is_expanded(program: Program, k: int, numbers: set[int]) -> bool:
     """True for a read-only view that repeats entries; a repeated number is an array filled with it."""
     step = program.instructions[k]
     return step.is_view and len(step.output) > len(set(step.subscripts[0])) and step.operands[0] not in numbers
-
-
-# --- the function to take away
-def source_text(exprs: Expr | Sequence[Expr], backend: str = "numpy", name: str = "gradient") -> str:
-    """Return readable code that computes the expressions and stands alone, without chainrule.
-
-    One expression gives a function that returns one array, several a tuple. Parameters have the symbols' names where
-    these are safe.
-    Raises: DomainError for a backend that does not exist, or a name that is no safe identifier.
-
-    >>> from chainrule.expression.build import dot, vector
-    >>> x = vector("x", "n")
-    >>> print(source_text(dot(x, x), name="square"))
-    import numpy as np
-    <BLANKLINE>
-    <BLANKLINE>
-    # ‖x‖²
-    def square(x):
-        # x: n
-        v0 = x @ x  # number
-        return v0
-    <BLANKLINE>
-    """
-    listed = (exprs,) if isinstance(exprs, Expr) else tuple(exprs)
-    library = backend_named(backend)
-    if not is_safe_name(name):
-        raise DomainError(f"a function cannot be called {name!r}", expected="an identifier that is not taken")
-    program = lower(*listed)
-    found = helpers(program, library.dialect)
-    names = readable_names(program, {name, *found})
-    head = ["from __future__ import annotations", ""] if found else []
-    any_type = any("Any" in _source_of(helper) for helper in found.values())
-    line = f"import {library.dialect.module} as {library.dialect.alias}"
-    head += [line] if not any_type else ["from typing import Any", "", line]
-    blocks = ["\n".join(head), *(_source_of(helper).rstrip() for helper in found.values())]
-    formulas = "\n".join(f"# {formula}" for e in listed for formula in _formula(e))
-    blocks.append(f"{formulas}\n{function_text(program, names, name, free_early=False)}".lstrip("\n"))
-    return "\n\n\n".join(blocks)
-
-
-def helpers(program: Program, dialect: Dialect) -> dict[str, Callable[..., Any]]:
-    """Return the functions that the lines of the operations call."""
-    found: dict[str, Callable[..., Any]] = {}
-    for k, step in enumerate(program.instructions):
-        if isinstance(step.action, Map):
-            code = step.action.op.code
-            line = code.line(IN_NUMPY.code if k in program.numbers else dialect.code, {})
-            found |= {helper.__name__: helper for helper in code.helpers if helper.__name__ in line}
-    return found
-
-
-def _source_of(helper: Callable[..., Any]) -> str:
-    return textwrap.dedent(inspect.getsource(helper))
-
-
-def _formula(e: Expr) -> list[str]:
-    """Return the expression as lines of a comment: one line of printable characters, wrapped."""
-    if not hasattr(Expr, "views"):
-        return []
-    line = "".join(c for c in " ".join(str(e).split()) if c.isprintable())
-    return textwrap.wrap(line, COMMENT_WIDTH)
 
 
 # --- the way in

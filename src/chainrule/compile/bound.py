@@ -1,0 +1,216 @@
+"""A function with its derivative bound to it: `jax.custom_vjp`, and an `autograd.Function` for torch."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pprint import pformat
+from typing import Any
+
+from chainrule.compile.assembly import LIBRARIES, assembled, formulas, helpers
+from chainrule.compile.dialects import IN_JAX, IN_TORCH, Dialect
+from chainrule.compile.differentiable import Differentiable, differentiable
+from chainrule.compile.program import Program
+from chainrule.compile.source import argument_comments, function_body, parameters, readable_names, with_shape
+from chainrule.compile.writing import Names
+from chainrule.errors import DomainError
+from chainrule.expression.node import Apply, Expr, walk
+
+Sampler = Callable[[list[Expr]], tuple[Mapping[str, Any], Mapping[str, int]]]  # -> values of symbols, sizes
+TAKEN = LIBRARIES | {"ctx", "inputs", "output", "unused", "saved", "value", "once_differentiable"}
+
+
+class Bound:
+    """The parts that both libraries' texts are made of."""
+
+    def __init__(self, e: Expr, name: str, dialect: Dialect) -> None:
+        self.e, self.name, self.dialect = e, name, dialect
+        self.parts: Differentiable = differentiable(e)
+        forward, backward = self.parts.forward, self.parts.backward
+        self.helpers = helpers(forward, dialect) | helpers(backward, dialect)
+        taken = TAKEN | {name, f"{name}_forward", f"{name}_backward", class_name(name), *self.helpers}
+        self.names = readable_names(forward, taken)
+        taken |= set(self.names.arguments)
+        self.saved = [_free(f"s{k}", taken) for k in range(self.parts.saved)]
+        self.cotangent = _free(f"d_{name}", taken)
+        kept = [self.names.arguments[k] for k in self.parts.kept]
+        # what the backward program is given, by name
+        self.given = [*kept, *(["value"] if self.parts.keeps_value else []), *self.saved]
+        sizes = readable_names(backward, taken).sizes
+        self.backward_names = Names((*self.given, self.cotangent), sizes)
+        self.slopes = [_free(f"d{own}", taken) for own in self.names.arguments]
+        self.comment = formulas([e])
+
+    @property
+    def parameters(self) -> str:
+        """The parameters of the function."""
+        return ", ".join(parameters(self.parts.forward, self.names))
+
+    def forward_lines(self, tail: Callable[[list[str]], str]) -> str:
+        """Write the forward program; `tail` writes its last line, given what it returns."""
+        program = self.parts.forward
+        body = function_body(program, self.names, self.dialect)
+        lines = [with_shape(line.text, line.shape, self.names) for line in body.lines]
+        return "\n".join([*argument_comments(program, self.names), *body.head, *lines, tail(body.results)])
+
+    def backward_comments(self) -> list[str]:
+        """Return the shapes of what the backward program is given, but for the arguments."""
+        comments = argument_comments(self.parts.backward, self.backward_names)
+        return comments[len(self.parts.kept) :]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
+def _tuple(items: Sequence[str]) -> str:
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+def _indented(text: str, depth: int = 1) -> str:
+    return textwrap.indent(text, "    " * depth)
+
+
+# --- JAX
+def bound_in_jax(e: Expr, name: str, sampler: Sampler | None = None) -> str:
+    """Write `custom_vjp` code: the function, its forward and its backward pass."""
+    bound = Bound(e, name, IN_JAX)
+    forward = bound.name, bound.parts.forward
+    count = len(forward.arguments)
+    sizes = parameters(forward, bound.names)[count:]
+    positions = tuple(range(count, count + len(sizes)))
+    decorator = f"@partial(jax.custom_vjp, nondiff_argnums={positions})" if sizes else "@jax.custom_vjp"
+
+    def tail(results: list[str]) -> str:
+        kept = [bound.names.arguments[k] for k in bound.parts.kept]
+        value = ["value"] if bound.parts.keeps_value else []
+        return f"value = {results[0]}\nreturn value, {_tuple([*kept, *value, *results[1:]]) if bound.given else '()'}"
+
+    body = function_body(bound.parts.backward, bound.backward_names, bound.dialect)
+    lines = [with_shape(line.text, line.shape, bound.backward_names) for line in body.lines]
+    unpack = [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = saved"] if bound.given else []
+    backward = [*unpack, *bound.backward_comments(), *body.head, *lines, f"return {_tuple(body.results)}"]
+    blocks = [
+        f"{bound.comment}{decorator}\ndef {name}({bound.parameters}):\n"
+        f"    return {name}_forward({bound.parameters})[0]",
+        f"def {name}_forward({bound.parameters}):\n"
+        f'    """Return the value, and what the backward pass needs."""\n{_indented(bound.forward_lines(tail))}',
+        f"def {name}_backward({', '.join([*sizes, 'saved', bound.cotangent])}):\n"
+        f'    """Return the derivative by each argument, times the cotangent."""\n{_indented(chr(10).join(backward))}',
+        f"{name}.defvjp({name}_forward, {name}_backward)",
+    ]
+    return assembled(blocks, bound.helpers)
+
+
+# --- torch
+def class_name(name: str) -> str:
+    """Return the name of the class: `layer_norm` -> `LayerNorm`."""
+    camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    return camel if camel != name else f"{name}Function"
+
+
+def bound_in_torch(e: Expr, name: str, sampler: Sampler | None = None) -> str:
+    """Write an `autograd.Function`, the function that applies it, and a test of its derivative."""
+    bound = Bound(e, name, IN_TORCH)
+    blocks = [_torch_class(bound), _torch_function(bound), *_torch_test(bound, sampler)]
+    return assembled(blocks, bound.helpers)
+
+
+def _torch_class(bound: Bound) -> str:
+    arguments = list(bound.names.arguments)
+    saved = [*(["value"] if bound.parts.keeps_value else []), *bound.saved]
+    outputs = ["value", *bound.saved]
+    inner = [f"{', '.join(parameters(bound.parts.forward, bound.names))} = inputs"]
+    if len(parameters(bound.parts.forward, bound.names)) == 1:
+        inner = [f"({arguments[0]},) = inputs"]
+    inner += [f"{', '.join(outputs)} = output"] if bound.saved else ["value = output"] if saved else []
+    inner += [f"ctx.mark_non_differentiable({', '.join(bound.saved)})"] if bound.saved else []
+    inner += [f"ctx.save_for_backward({', '.join(bound.given)})"]
+    sizes = parameters(bound.parts.backward, bound.backward_names)[len(bound.given) + 1 :]
+    inner += [f"ctx.{size} = {size}" for size in sizes]
+    words = bound.comment.replace("# ", "").strip().replace("\n", "\n    ").replace("\\", "\\\\").replace('"', "'")
+    return f'''class {class_name(bound.name)}(torch.autograd.Function):
+    """{words}"""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward({bound.parameters}):
+{_indented(bound.forward_lines(lambda results: f"return {', '.join(results)}"), 2)}
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+{_indented(chr(10).join(inner), 2)}
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, {bound.cotangent}{", *unused" * bool(bound.saved)}):
+{_indented(chr(10).join(_torch_backward(bound, sizes)), 2)}'''
+
+
+def _torch_backward(bound: Bound, sizes: Sequence[str]) -> list[str]:
+    """Compute only those derivatives that are asked for: a line stands under the condition that one needs it."""
+    program, names = bound.parts.backward, bound.backward_names
+    body = function_body(program, names, bound.dialect)
+    count = len(bound.slopes)
+    lines = [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = ctx.saved_tensors"] if bound.given else []
+    lines += [f"{size} = ctx.{size}" for size in sizes]
+    lines += [*bound.backward_comments(), *body.head]
+    users = users_of(program)
+    before: frozenset[int] = frozenset(range(count))
+    for line in body.lines:
+        asked = users[line.step]
+        if asked != before and len(asked) < count:
+            lines.append(f"if {' or '.join(f'ctx.needs_input_grad[{k}]' for k in sorted(asked))}:")
+        before = asked
+        lines.append("    " * (len(asked) < count) + with_shape(line.text, line.shape, names))
+    for k, (slope, result) in enumerate(zip(bound.slopes, body.results, strict=True)):
+        lines.append(f"{slope} = {result} if ctx.needs_input_grad[{k}] else None")
+    nothing = ["None"] * len(bound.parts.forward.given)
+    return [*lines, f"return {', '.join([*bound.slopes, *nothing])}"]
+
+
+def users_of(program: Program) -> list[frozenset[int]]:
+    """Return, for each instruction, the positions of the outputs that need it."""
+    users: list[set[int]] = [set() for _ in program.instructions]
+    for position, k in enumerate(program.outputs):
+        users[k].add(position)
+    for k in range(len(users) - 1, -1, -1):
+        for operand in program.instructions[k].operands:
+            users[operand] |= users[k]
+    return [frozenset(found) for found in users]
+
+
+def _torch_function(bound: Bound) -> str:
+    program, own = bound.parts.forward, bound.names.arguments
+    arrays = [name for name, s in zip(own, program.arguments, strict=True) if s.shape]
+    numbers = [name for name, s in zip(own, program.arguments, strict=True) if not s.shape]
+    like = f", dtype={arrays[0]}.dtype, device={arrays[0]}.device" if arrays else ""
+    lines = [*argument_comments(program, bound.names)]
+    lines += [f"{name} = torch.as_tensor({name}{like})" for name in numbers]
+    lines += [f"return {class_name(bound.name)}.apply({bound.parameters}){'[0]' * bool(bound.saved)}"]
+    return f"{bound.comment}def {bound.name}({bound.parameters}):\n{_indented(chr(10).join(lines))}"
+
+
+def _torch_test(bound: Bound, sampler: Sampler | None) -> list[str]:
+    """Write a test at a point where the function exists, away from its kinks."""
+    held = any(isinstance(node, Apply) and node.op.is_held for node in walk(bound.e))
+    if sampler is None or held:  # what stop_gradient holds still does move the value
+        return []
+    try:
+        values, sizes = sampler([bound.e, *bound.parts.slopes])
+    except DomainError:
+        return []
+    program = bound.parts.forward
+    lines = []
+    for own, symbol in zip(bound.names.arguments, program.arguments, strict=True):
+        text = pformat(values[symbol.name].round(3).tolist(), width=100, compact=True)
+        text = text.replace("\n", "\n" + " " * len(f"{own} = torch.tensor("))
+        lines.append(f"{own} = torch.tensor({text}, dtype=torch.float64, requires_grad=True)")
+    inputs = [*bound.names.arguments, *(str(sizes[size]) for size in program.given)]
+    lines = ['"""Compare the derivative with differences."""', *lines]
+    lines += [f"assert torch.autograd.gradcheck({bound.name}, {_tuple(inputs)})"]
+    return [f"def test_{bound.name}():\n{_indented(chr(10).join(lines))}"]

@@ -1,0 +1,135 @@
+"""One program for a value and its derivative -> a forward program, which also gives what the backward one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from chainrule.compile.contraction import nominal, step_cost
+from chainrule.compile.lower import lower, ordered_symbols
+from chainrule.compile.program import Constant, Instruction, Length, Load, Program
+from chainrule.derivative.differentiate import vjp
+from chainrule.expression.extent import names_of
+from chainrule.expression.node import Expr, Symbol
+from chainrule.simplify.simplify import simplify
+
+
+@dataclass(frozen=True, slots=True)
+class Differentiable:
+    """A function and its vector–Jacobian products by all its arguments.
+
+    `forward` takes the symbols and returns the value, then the `saved` values. `backward` takes those symbols at the
+    positions `kept`, then the saved values (the function's own value is one of them if `keeps_value`), then the
+    cotangent, and returns one array a symbol.
+    """
+
+    forward: Program
+    backward: Program
+    kept: tuple[int, ...]
+    saved: int
+    keeps_value: bool
+    slopes: tuple[Expr, ...]
+
+
+def differentiable(e: Expr) -> Differentiable:
+    """Derive the vector–Jacobian products of `e` and divide the work. Raises: as `vjp`."""
+    symbols = ordered_symbols(e)
+    cotangent = Symbol(_unused("cotangent", e), e.shape)
+    found = [vjp(e, s, cotangent) for s in symbols]
+    choices = [found, [simplify(slope) for slope in found]]  # backpropagation as it runs; the form that a book prints
+    programs = [lower(e, *slopes, arguments=(*symbols, cotangent)) for slopes in choices]
+    joint, slopes = min(zip(programs, choices, strict=True), key=lambda pair: work(pair[0]))
+    alone = lower(e, arguments=symbols)
+    value, *others = joint.outputs
+    needed, saved = _backward_steps(joint, value, others)
+    kept = _kept(joint, needed, saved)
+    internal = tuple(k for k in saved if k != value)
+    forward = Program(symbols, alone.given, joint.instructions[: value + 1], (value, *internal))
+    order = (*([value] if value in saved else []), *internal)
+    backward = _backward(joint, needed, order, kept, alone.given)
+    return Differentiable(forward, backward, kept, len(internal), value in saved, tuple(slopes))
+
+
+def _unused(name: str, e: Expr) -> str:
+    while name in e.symbols:
+        name += "_"
+    return name
+
+
+def _backward_steps(joint: Program, value: int, outputs: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return the instructions of the backward program, and those of the forward one whose values are saved.
+
+    What costs nothing (an argument, a number, a view) is done again.
+    """
+    steps, numbers = joint.instructions, joint.numbers
+    needed, saved = set(outputs), set()
+    for k in range(len(steps) - 1, -1, -1):
+        if k not in needed:
+            continue
+        is_cheap = isinstance(steps[k].action, Load | Length | Constant) or steps[k].is_view or k in numbers
+        if k > value or is_cheap:
+            needed.update(steps[k].operands)
+        else:
+            saved.add(k)
+    return sorted(needed - saved), sorted(saved)
+
+
+def _kept(joint: Program, needed: Sequence[int], saved: Sequence[int]) -> tuple[int, ...]:
+    """Return the arguments that the backward program reads, and those that alone show a size it needs."""
+    last = len(joint.arguments) - 1
+    actions = [joint.instructions[k].action for k in needed]
+    kept = {action.position for action in actions if isinstance(action, Load)} - {last}
+    shapes = [joint.instructions[k].shape for k in (*needed, *saved)]
+    sizes = {name for shape in shapes for size in shape for name in names_of(size)}
+    sizes |= {action.size for action in actions if isinstance(action, Length)}
+    shown = {size for k in (*kept, last) for size in joint.arguments[k].shape}
+    shown |= {size for k in saved for size in joint.instructions[k].shape}
+    for size in sorted(sizes - shown):
+        place = joint.place_of(size)
+        if place is not None:
+            kept.add(place[0])
+    return tuple(sorted(kept))
+
+
+def _backward(
+    joint: Program, needed: Sequence[int], saved: Sequence[int], kept: Sequence[int], given: Sequence[str]
+) -> Program:
+    residuals = [Symbol(f"saved {k}", joint.instructions[k].shape) for k in saved]
+    arguments = (*(joint.arguments[k] for k in kept), *residuals, joint.arguments[-1])
+    position = {old: new for new, old in enumerate((*kept, *(-1 - k for k in saved), len(joint.arguments) - 1))}
+    steps: list[Instruction] = []
+    number: dict[int, int] = {}
+    for k in sorted((*needed, *saved)):
+        step = joint.instructions[k]
+        number[k] = len(steps)
+        if k in saved:
+            axes = tuple(range(len(step.shape)))
+            steps.append(Instruction(Load(position[-1 - k]), (), (), axes, step.shape))
+        elif isinstance(step.action, Load):
+            steps.append(replace(step, action=Load(position[step.action.position])))
+        else:
+            steps.append(replace(step, operands=tuple(number[operand] for operand in step.operands)))
+    shown = {size for symbol in arguments for size in symbol.shape}
+    rest = tuple(size for size in given if size not in shown)
+    return Program(arguments, rest, tuple(steps), tuple(number[k] for k in joint.outputs[1:]))
+
+
+def work(program: Program) -> float:
+    """Return the estimated cost of a program: what its products multiply, and the entries that are read and written."""
+    total = 0.0
+    for step in program.instructions:
+        if isinstance(step.action, Load) or step.is_view:
+            continue
+        sizes = {i: nominal(n) for i, n in zip(step.output, step.shape, strict=True)}
+        for operand, sub in zip(step.operands, step.subscripts, strict=True):
+            shape = program.instructions[operand].shape
+            sizes |= {i: nominal(n) for i, n in zip(sub, shape, strict=True)}
+            total += prod(nominal(n) for n in shape)
+        labels = [frozenset(sub) for sub in step.subscripts]
+        kept = frozenset(step.output)
+        if len(labels) == 2:
+            total += step_cost(labels[0], labels[1], kept, sizes)
+        else:
+            total += prod(sizes.values())
+    return total
