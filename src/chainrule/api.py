@@ -369,11 +369,9 @@ def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str]
 
 
 def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str | None = None) -> str:
-    """Return code that stands alone, without chainrule: readable, with the shapes in comments.
+    """Return code that stands alone, without chainrule; a tuple gives one function of all its expressions.
 
-    A tuple gives one plain function of all expressions, in NumPy an expression likewise. In JAX and torch an expression
-    gets its derivative by every argument bound to it, in closed form: `jax.custom_vjp`, or an `autograd.Function` with
-    a `gradcheck` test beside it. Parameters have the symbols' names where these are safe identifiers.
+    In JAX and torch a single expression gets its derivative bound to it: `custom_vjp`, `autograd.Function` with a test.
     Raises: DomainError for an unknown backend, an unsafe name, or an operation that the language lacks.
     """
     return source_text(expr, backend, name, sampler=lambda roots: next(generic_points(roots, 1)))

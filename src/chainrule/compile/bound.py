@@ -78,7 +78,7 @@ def _indented(text: str, depth: int = 1) -> str:
 def bound_in_jax(e: Expr, name: str, sampler: Sampler | None = None) -> str:
     """Write `custom_vjp` code: the function, its forward and its backward pass."""
     bound = Bound(e, name, IN_JAX)
-    forward = bound.name, bound.parts.forward
+    forward = bound.parts.forward
     count = len(forward.arguments)
     sizes = parameters(forward, bound.names)[count:]
     positions = tuple(range(count, count + len(sizes)))
