@@ -369,9 +369,8 @@ def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str]
 
 
 def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str | None = None) -> str:
-    """Return code that stands alone, without chainrule; a tuple gives one function of all its expressions.
+    """Return code that stands alone; JAX and torch code of one expression, not a tuple, has its derivative bound to it.
 
-    In JAX and torch a single expression gets its derivative bound to it: `custom_vjp`, `autograd.Function` with a test.
     Raises: DomainError for an unknown backend, an unsafe name, or an operation that the language lacks.
     """
     return source_text(expr, backend, name, sampler=lambda roots: next(generic_points(roots, 1)))
