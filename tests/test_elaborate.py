@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import chainrule as cr
 import chainrule.ops
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError
 from chainrule.evaluate import evaluate
@@ -432,3 +433,22 @@ def test_trace_names_what_it_cannot_follow():
         trace(lambda x: x if x > 0 else -x, x="n")
     with pytest.raises(DomainError, match="cannot be followed"):
         trace(lambda x: x.reshape(3), x="n")
+
+
+@pytest.mark.parametrize(
+    ("latex", "text"),
+    [
+        (r"\mathbf{1}_n^\top \mathbf{x}", "ones(n) @ x"),
+        (r"\lVert\mathbf{X} - \mathbf{1}_{m \times n}\rVert_F^2", "norm(X - ones(m, n))**2"),
+        (r"\lVert\mathbf{X}^\top\mathbf{X} - \mathbf{I}_d\rVert_F^2", "norm(X.T @ X - eye(d))**2"),
+        (r"\lVert\mathbf{X} - \mathbf{1}_N\mathbf{b}^\top\rVert_F^2", "norm(X - outer(ones(N), b))**2"),
+    ],
+)
+def test_constants_with_their_sizes_below(latex: str, text: str) -> None:
+    known = {"X": ("N", "d")} if "d)" in text or "b)" in text else {}
+    assert cr.parse(latex, shapes=known) is cr.parse(text, shapes=known)
+
+
+def test_a_declared_symbol_keeps_its_subscript() -> None:
+    e = cr.parse(r"\mathbf{x}^\top\mathbf{I}_n\mathbf{x}", shapes={"I_n": ("n", "n")})
+    assert "I_n" in e.symbols

@@ -128,7 +128,7 @@ LATEX = [
     (r"\prod_k p_k + \max_i x_i", "(+ (bound-prod k _ _ (index p k)) (bound-max i _ _ (index x i)))"),
     # subscripts: an index where a sum binds it, else a part of the name
     (r"\mathbf{X}_{i,:} + x_{:}", "(+ (index X:bold i :) (index x :))"),
-    (r"\mathbf{W}_1 x_{0} + \mathbf{I}_n + C_{xy}", "(+ (+ (juxt W1:bold x0) I_n:bold) C_xy)"),
+    (r"\mathbf{W}_1 x_{0} + \mathbf{I}_n + C_{xy}", "(+ (+ (juxt W1:bold x0) (eye n)) C_xy)"),
     (r"w^* + \mathbf{k}_+ + x_{\text{old}}", "(+ (+ w_star k_plus:bold) x_old)"),
     (r"W^{(1)} + \sum_j x^{(j)}", "(+ W1 (bound-sum j _ _ (index x j)))"),
     (r"X_{1,2}", "(index X 1 2)"),
@@ -355,3 +355,18 @@ def refused_with_place(text: str, syntax: str) -> None:
         assert str(error).startswith("syntax error: ")
         assert error.text == text
         assert error.spans and all(0 <= span.start <= span.end <= len(text) for span in error.spans)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("x if x > 0 else 0", r"where\(condition, a, b\)"),
+        ("lambda x: x", "the formula itself"),
+        ("sum(x for x in y)", r"sum\(x\)"),
+        ("a and b", r"\(a > 0\) \* \(b > 0\)"),
+        ("A \\ b", r"solve\(A, b\)"),
+    ],
+)
+def test_words_of_python_are_explained(text: str, hint: str) -> None:
+    with pytest.raises(FormulaSyntaxError, match=hint):
+        read(text, "text")

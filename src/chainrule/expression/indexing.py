@@ -91,7 +91,7 @@ def _entry(context: Context, value: Value, axis: int, index: Tree, one_based: bo
             spans=(index.span,),
             expected="an index of a surrounding Σ, or a whole number",
             found=index.name,
-            hint=f"write \\sum_{{{index.name}=1}}^N, or say what the symbol stands for with symbols=",
+            hint=_hint_of_index(context, index.name),
         )
     place = shifted(_end(context, value.axes[axis], index), -1 if one_based else 0)
     position = axis + len(value.labels)
@@ -101,6 +101,12 @@ def _entry(context: Context, value: Value, axis: int, index: Tree, one_based: bo
 
     axes = value.axes[:axis] + value.axes[axis + 1 :]
     return Value(axes, make, (value,), value.labels, "", value.tree)
+
+
+def _hint_of_index(context: Context, name: str) -> str:
+    if context.oriented and not context.one_based:
+        return f"write \\sum_{{{name}=1}}^N, or say what the symbol stands for with symbols="
+    return f"rows by a computed index {name} are a product with a one-hot matrix: H @ W, a 1 in each row of H"
 
 
 def _sliced(context: Context, value: Value, axis: int, index: Slice, one_based: bool) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from fractions import Fraction
@@ -13,6 +14,7 @@ from chainrule.syntax.tokens import Token, written
 from chainrule.syntax.tree import Binary, Call, Index, Name, Num, Tree, Unary
 
 Region = tuple[int, int]
+ARRAYS = {"1": "ones", "0": "zeros", "I": "eye"}  # in bold
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class ScriptParser(Parser):
     """Reads `_`, `^` and primes. `bound` holds the index names of the sums around the place being read."""
 
     bound: tuple[str, ...] = ()
+    names: Collection[str] = ()
 
     def scripts(self) -> Scripts:
         """Step over all scripts that stand here."""
@@ -101,6 +104,8 @@ class ScriptParser(Parser):
         if region[0] == region[1]:
             raise self.error("the subscript is empty", span, expected="an index or a part of the name")
         if isinstance(tree, Name) and not self.is_index(region):
+            if (array := ARRAYS.get(tree.name)) and tree.face in ("bold", "vec", "blackboard"):
+                return self.sized_array(array, tree, region, span)
             return Name(joined_name(tree.name, self.subscript_words(region)), span, tree.face)
         if isinstance(tree, Num):
             raise self.error("a number has no index", span, expected="a symbol before the subscript")
@@ -108,6 +113,14 @@ class ScriptParser(Parser):
         if isinstance(tree, Index):
             return Index(tree.base, (*tree.indices, *indices), span, one_based=True)
         return Index(tree, indices, span, one_based=True)
+
+    def sized_array(self, function: str, tree: Name, region: Region, span: Span) -> Tree:
+        """Return `\\mathbf{1}_n`, `\\mathbf{0}_{m \\times n}` or `\\mathbf{I}_n`: a constant with its sizes below."""
+        declared = joined_name(tree.name, self.subscript_words(region)) if tree.name == "I" else ""
+        if declared and declared in self.names:
+            return Name(declared, span, tree.face)
+        sizes = [part for outer in self.parts(*region) for part in self.parts(*outer, r"\times")]
+        return Call(function, tuple(self.inside(*part) for part in sizes), (), span, tree.span)
 
     def index_parts(self, region: Region) -> list[Region]:
         """Return the regions of the single indices: `i,j`, or `ij` where every letter is one."""

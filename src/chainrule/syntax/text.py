@@ -20,6 +20,19 @@ ATTRIBUTE_HINTS = {
     "size": "write the size by its name, such as N",
     "I": "write inv(A)",
 }
+STATEMENTS = {  # words of Python that stand between operands
+    "if": "a case split is where(condition, a, b)",
+    "else": "a case split is where(condition, a, b)",
+    "for": "a sum over entries is sum(x), or sum(x, axis=1) along an axis",
+    "and": "multiply conditions: (a > 0) * (b > 0)",
+    "or": "combine conditions: maximum(a > 0, b > 0)",
+    "not": "write 1 - condition",
+    "in": "a formula has no loops: write sum(x) or mean(x)",
+    "lambda": "write what stands after the colon, the formula itself",
+    "import": "a formula holds no statements",
+    "return": "write what stands after return, the formula itself",
+    "def": "write the formula itself, or pass the function to trace",
+}
 
 
 class TextParser(Parser):
@@ -190,5 +203,6 @@ class TextParser(Parser):
         left, right = written(self.text, before), written(self.text, token)
         simple = before.kind in ("number", "name") and token.kind in ("number", "name")
         hint = f"write {left}*{right}" if simple else "write the product as *"
+        hint = STATEMENTS.get(left) or STATEMENTS.get(right) or hint
         span = Span(before.span.start, token.span.end)
         return self.error("an operator is missing between these", span, expected="an operator", found=right, hint=hint)
