@@ -32,7 +32,8 @@ class Token:
 
 
 STRAY_HINTS: Mapping[str, str] = {
-    "\\": 'A\\b is written solve(A, b); LaTeX is read with syntax="latex"', "|": "write abs(x), norm(x) or det(A)", "‖": "write norm(x)",
+    "\\": 'A\\b is written solve(A, b); LaTeX is read with syntax="latex"',
+    "|": "write abs(x), norm(x) or det(A)", "‖": "write norm(x)",
     "{": "group with ( )", "}": "group with ( )", ";": "one formula at a time", "√": "write sqrt(x)",
     "∑": "write sum(x)", '"': "a formula holds no strings", "`": "a formula holds no strings",
     "∇": "write the function, not its derivative", "∂": "write the function, not its derivative",
