@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compile.assembly import helpers
 from chainrule.compile.blocks import Cut, over_chunks
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
@@ -18,7 +19,7 @@ from chainrule.compile.kernel import Kernel, kernel_of
 from chainrule.compile.kernel_files import kernel_module
 from chainrule.compile.program import Load, Program
 from chainrule.compile.rows import Pass, Stretch, row_plan
-from chainrule.compile.source import function_text, helpers, made_names
+from chainrule.compile.source import function_text, made_names
 from chainrule.expression.extent import extent_of
 
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from string import Template
 from typing import Protocol
 
-from chainrule.compile.primitives import literal
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Instruction, Length, Load, Map, Program
+from chainrule.compile.writing import literal
 from chainrule.expression.op import Gather
 from chainrule.expression.shape import Scalar
 
