@@ -80,8 +80,10 @@ def notate_entry(e: Expr, at: Iterable[str]) -> Layout:
     return index.entry_notation(e, {}, Writer({}).write, at)
 
 
-def literal_notation(e: Expr) -> Layout:
+def literal_notation(e: Expr, sharing: bool = False) -> Layout:
     """Return notation that, read back, is the identical expression; `einsum(…)` for what has no matrix notation.
+
+    With `sharing` a number that all terms of a sum share stands in front of it.
 
     Raises: DomainError for an expression nested very deeply.
     """
@@ -90,7 +92,7 @@ def literal_notation(e: Expr) -> Layout:
             f"the expression is nested {e.depth} operations deep, too deep to write out",
             hint="name an intermediate result and write the parts",
         )
-    return LiteralWriter({}).write(e)
+    return (IdiomWriter if sharing else LiteralWriter)({}).write(e)
 
 
 MAX_INPUT_DEPTH = 100
@@ -100,6 +102,7 @@ class Writer:
     """Writes expressions in matrix notation. Raises NoMatrixForm where there is none."""
 
     literal = False
+    sharing = True  # of a number by the terms of a sum
 
     def __init__(self, names: Names) -> None:
         self.names = names
@@ -128,11 +131,19 @@ class Writer:
         return self.product(coefficient, factors_of(e), tuple(range(e.ndim)) if not isinstance(e, Einsum) else e.output)
 
     def shared_number(self, e: Expr) -> SignedLayout:
-        """Return a sum, a fraction that all terms share in front: (1/2) (K⁻¹ − ααᵀ), but 2x + 2."""
+        """Return a sum, the number that all terms share in front: (1/2) (K⁻¹ − ααᵀ), but 2x + 2."""
         c = content(e) if isinstance(e, Add) else 1
-        if isinstance(c, Rational) and magnitude(c) != 1 and not self.literal:
+        if magnitude(c) != 1 and self.shares(e, c):
             return 1, product(scaled(magnitude(c), [], [], None), self.sum(scale(1 / magnitude(c), e)))
         return 1, self.sum(e)
+
+    def shares(self, e: Expr, c: Scalar) -> bool:
+        """Say whether c is written once in front: a fraction, or a whole number that two terms or more are rid of."""
+        if isinstance(c, Rational) or not self.sharing:
+            return self.sharing
+        terms = linear_terms(e)
+        bare = sum(magnitude(d) == magnitude(c) for d, _ in terms)
+        return bare > 1 and all(constant_value(t) is None for _, t in terms)
 
     def sum(self, e: Expr) -> Layout:
         """Return a sum of several terms in textbook order. Among other terms, c·1⃗ is written c."""
@@ -274,6 +285,7 @@ class LiteralWriter(Writer):
     """Writes what can be read back: arrays of any rank have names, and `einsum(…)` stands where notation ends."""
 
     literal = True
+    sharing = False
 
     def refuse(self) -> None:
         """An array has a name, whatever its rank."""
@@ -303,6 +315,12 @@ class LiteralWriter(Writer):
         spec = index.einsum_subscripts([sub for _, sub in factors], output)
         call = index.einsum_call(spec, [self.factor(f) for f, _ in factors], len(output))
         return (-1 if coefficient < 0 else 1), product(scaled(magnitude(coefficient), [], [], None), call)
+
+
+class IdiomWriter(LiteralWriter):
+    """Writes what can be read back, a number that all terms of a sum share in front."""
+
+    sharing = True
 
 
 def raised(base: Layout, k: Scalar) -> Layout:

@@ -39,9 +39,9 @@ def source_text(e: Expr, syntax: Spelling = "text") -> str:
 
 
 def _numpy_text(e: Expr) -> str:
-    layout, shown = without_turned_sums(literal_notation(e)), _shown(e)
-    idiom, careful = IdiomWriter(shown).write(layout), InputWriter(shown).write(layout)
-    return _shortest(idiom, careful, e, "text")
+    habitual, careful = (without_turned_sums(literal_notation(e, sharing)) for sharing in (True, False))
+    shown = _shown(e)
+    return _shortest(IdiomWriter(shown).write(habitual), InputWriter(shown).write(careful), e, "text")
 
 
 def _matlab_text(e: Expr) -> str:
