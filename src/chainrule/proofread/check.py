@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chainrule.errors import DomainError
+from chainrule.proofread.declarations import facts_in_prose
 from chainrule.proofread.diagnosis import diagnose
+from chainrule.proofread.notebook import Notebook
 from chainrule.proofread.reading import rows
 from chainrule.proofread.report import Report
 from chainrule.proofread.working import SECONDS, Proofreader
 from chainrule.proofread.written import report_text
 
 Report.views = {"text": report_text}
+LONGEST_SENTENCE = 500
 LONGEST = 200_000  # characters of a working
 
 
@@ -38,7 +41,7 @@ def check(text: str, seconds: float = SECONDS) -> Report:
             found=f"{len(text):,}",
             hint="check it in parts: one derivation at a time",
         )
-    lines = Proofreader(rows(text), seconds).read()
+    lines = Proofreader(rows(text), seconds, Notebook(facts=facts_of(text))).read()
     if not lines:
         raise DomainError(
             "there is no formula in this text",
@@ -51,3 +54,12 @@ def check(text: str, seconds: float = SECONDS) -> Report:
         return report
     explained = replace(first, diagnosis=diagnose(first.claim))
     return Report(text, tuple(explained if line is first else line for line in lines))
+
+
+def facts_of(text: str) -> dict[str, frozenset[str]]:
+    """Return what the prose says of symbols: "where A is symmetric"."""
+    facts: dict[str, frozenset[str]] = {}
+    for line in text.split("\n"):
+        for name, said in facts_in_prose(line) if len(line) < LONGEST_SENTENCE else ():
+            facts[name] = facts.get(name, frozenset()) | said
+    return facts

@@ -16,6 +16,7 @@ from chainrule.verify.sample import Point, draw, is_generic, sizes_for
 
 ATTEMPTS = 240
 ENOUGH = 3
+AGREE = "all samples agree on the condition (all active, or none)"
 
 
 def condition_of(truth: Expr, said: Expr) -> str:
@@ -75,7 +76,7 @@ def agreeing(values: list[np.ndarray]) -> bool:
 
 
 GATES: tuple[tuple[str, Callable[[list[np.ndarray]], bool]], ...] = (
-    ("all samples agree on the condition (all active, or none)", agreeing),
+    (AGREE, agreeing),
     ("all samples are active", all_on),
 )
 
@@ -95,6 +96,21 @@ def holds_where(truth: Expr, said: Expr, wanted: Callable[[list[np.ndarray]], bo
         if seen == ENOUGH:
             return True
     return False
+
+
+def agrees_with_some(truth: Expr, branches: list[Expr]) -> bool:
+    """True if the truth is one of the branches wherever all its gates have one value, and every branch once."""
+    found = gates(truth)
+    used: set[int] = set()
+    for point, sizes, values in points_with(truth.symbols, found, [truth, *branches]):
+        if not agreeing(values):
+            continue
+        right, *others = (np.asarray(v, dtype=float) for v in evaluate_all([truth, *branches], point, sizes))
+        equal = {k for k, other in enumerate(others) if compared(right, other, 0.0)[0] == "same"}
+        if not equal:
+            return False
+        used |= equal
+    return len(used) == len(branches)
 
 
 def points_with(

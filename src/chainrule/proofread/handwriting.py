@@ -62,6 +62,7 @@ def to_text(text: str, known: Collection[str]) -> str:
     text = "".join(c if c == "Σ" and "Sigma" not in known else GREEK.get(c, c) for c in tidy(text))
     text = re.sub(r"(?<=[\w)\]])\s*(?:\^\s*(?:T|⊤|\{T\}|\{⊤\})(?!\w)|⊤)", ".T", text) if "T" not in known else text
     text = re.sub(r"\^\s*\{([^{}]*)\}", r"^(\1)", text)
+    text = text if "I" in known else re.sub(r"(?<![\w.])I(?:_\w)?(?![\w(])", "eye", text)
     text = LETTER_INDEX.sub(lambda match: "[" + ", ".join(match[1].translate(BELOW)) + "]", text)
     text = re.sub(r"\b(\w+?)_([ijkn]{1,2})\b", lambda match: _indexed(match, known), text)
     text = re.sub(r"\b(row|col)_?[sS]um\(", r"\1sum(", text)
@@ -123,6 +124,8 @@ def _word(written: str, rest: str, known: Collection[str], functions: Collection
     below = re.match(r"_\w+", rest)
     if spelled in known:
         return _name(spelled)
+    if re.fullmatch(r"I(?:_\w)?", spelled) and "I" not in known:
+        return r"\mathbf{I}"
     if "_" in written:
         head, _, tail = written.partition("_")
         return _word(head, "", known, functions) + _below("_" + tail)

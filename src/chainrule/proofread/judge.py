@@ -10,7 +10,7 @@ from chainrule.expression.build import contract
 from chainrule.expression.node import Expr, is_zero, zeros
 from chainrule.proofread.claim import Claim
 from chainrule.proofread.compare import Agreement, Grounds, grounds
-from chainrule.proofread.conditions import condition_of
+from chainrule.proofread.conditions import AGREE, agrees_with_some, condition_of
 from chainrule.proofread.kinks import kink_remark
 from chainrule.proofread.targets import turned
 
@@ -62,6 +62,20 @@ def judge(claim: Claim, side: str = "", outputs: int = 0, agreed: str = "", loos
             found, claim, other, said, layout_of(claim, truth, side, outputs, True), agreed, loose, True
         )
     return differing(claim, truth, said, ground)
+
+
+OUTSIDE = "condition outside its sum"
+
+
+def judge_branches(claim: Claim, branches: list[Expr]) -> Verdict:
+    """Return the verdict on a case split outside the sum over its index: right where all samples agree, if at all."""
+    truth = claim.expanded(claim.truth)
+    if any(branch.shape != truth.shape for branch in branches):
+        return Verdict("wrong", "the condition depends on an index that no sum around it binds", finding=OUTSIDE)
+    why = "the condition depends on the index, so it belongs inside the sum"
+    if agrees_with_some(truth, branches):
+        return Verdict("correct if", why, condition=AGREE, finding=OUTSIDE)
+    return Verdict("wrong", why, finding=OUTSIDE)
 
 
 def squeezed(said: Expr, truth: Expr) -> Expr:

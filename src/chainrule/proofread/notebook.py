@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -23,6 +24,7 @@ from chainrule.syntax.tree import Binary, Bound, Formula, Index, Name
 
 Style = Literal["numpy", "matlab", "unknown"]
 Reading = Literal["text", "matlab", "latex"]
+IDENTITY = re.compile(r"(?<![A-Za-z\\{])(?:I|\\mathbf\{I\}|\\mathrm\{I\})(?:_\s*(?:\{\s*\w\s*\}|\w))?(?![A-Za-z_}])")
 WEIGHTS = "weights_of_the_free_indices"
 MATLAB_MARKS = re.compile(r"(?<![0-9.])\.[*/^]|\.'")
 NUMPY_MARKS = re.compile(r"(?<=[\w\s)\]])@(?=[\s\w(])|\.T\b|\*\*|\bnp\.|\bkeepdims\b|\baxis\s*=")
@@ -57,6 +59,7 @@ class Notebook:
     names: dict[str, Expr] = field(default_factory=dict)
     cotangents: dict[str, str] = field(default_factory=dict)
     guessed: set[str] = field(default_factory=set)  # shapes that were inferred and not declared
+    passing: set[str] = field(default_factory=set)  # guesses that only the current chain of equals signs needs
 
     @property
     def known(self) -> set[str]:
@@ -71,6 +74,18 @@ class Notebook:
     def symbol(self, name: str) -> Symbol:
         """Return the symbol of a known name."""
         return Symbol(name, self.shapes[name], self.facts.get(name, frozenset()))
+
+    def copied(self) -> Notebook:
+        """Return a copy, which may go another way."""
+        return replace(
+            self,
+            shapes=dict(self.shapes),
+            facts=dict(self.facts),
+            names=dict(self.names),
+            cotangents=dict(self.cotangents),
+            guessed=set(self.guessed),
+            passing=set(self.passing),
+        )
 
     # --- what is said
     def declare(self, name: str, shape: Shape, facts: frozenset[str] = frozenset()) -> None:
@@ -90,12 +105,26 @@ class Notebook:
         self.facts.pop(name, None)
         self.names[name] = meaning
 
-    def learn(self, shapes: Mapping[str, Shape]) -> None:
-        """Note the shapes that a formula showed."""
+    def learn(self, shapes: Mapping[str, Shape], passing: bool = False) -> None:
+        """Note the shapes that a formula showed; those of a claim only pass by."""
         for name, shape in shapes.items():
-            if name not in self.shapes and name != WEIGHTS and not name.startswith("derivative_"):
+            if name not in self.shapes and name != WEIGHTS:
                 self.shapes[name] = shape
                 self.guessed.add(name)
+                if passing:
+                    self.passing.add(name)
+
+    def forget(self) -> None:
+        """Forget what was guessed for the last chain of equals signs alone."""
+        for name in self.passing:
+            self.shapes.pop(name, None)
+            self.guessed.discard(name)
+        self.passing.clear()
+
+    def guess(self, shapes: Mapping[str, Shape]) -> None:
+        """Guess shapes for the chain of equals signs that comes next."""
+        self.forget()
+        self.learn(shapes, passing=True)
 
     # --- what things are
     def expanded(self, e: Expr, keep: Sequence[str] = ()) -> Expr:
@@ -121,10 +150,10 @@ class Notebook:
     # --- what texts mean
     def readings(self, text: str, form: Form) -> Iterator[tuple[Reading, str]]:
         """Yield the ways to read a text, the likeliest first."""
-        if form == "latex":
-            yield "latex", text
-            return
         known = self.known
+        if form == "latex":
+            yield "latex", text if "I" in known else IDENTITY.sub(r"\\mathbf{I}", text)
+            return
         plain = to_text(text, known)
         if self.style == "matlab":
             yield "matlab", plain
@@ -133,6 +162,12 @@ class Notebook:
         yield "latex", to_latex(text, known, function_names())
         if self.style == "unknown":
             yield "matlab", plain
+
+    def trees(self, text: str, form: Form) -> Iterator[Formula]:
+        """Yield the syntax trees of a text in each notation that can read it."""
+        for reading, written in self.readings(text, form):
+            with suppress(ChainruleError):
+                yield parsed(written, reading, ())
 
     def meanings(
         self, text: str, form: Form, free: Sequence[str] = (), extra: Mapping[str, Shape] | None = None,
@@ -194,7 +229,7 @@ class Notebook:
                 )
 
 
-CONSTANT_NAMES = frozenset({"e", "pi", "I", "i"})
+CONSTANT_NAMES = frozenset({"e", "pi"})
 
 
 def parsed(text: str, reading: Reading, free: Sequence[str]) -> Formula:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from chainrule.derivative.differentiate import substitute
-from chainrule.errors import ChainruleError, DomainError, ShapeError
+from chainrule.errors import ChainruleError, DomainError, ShapeError, UnknownSymbol
 from chainrule.expression.build import contract
 from chainrule.expression.elaborate import elaborate
 from chainrule.expression.extent import names_of
 from chainrule.expression.indexed import Side
-from chainrule.expression.node import Expr, Symbol, walk, zeros
+from chainrule.expression.node import Expr, Symbol, is_zero, walk, zeros
 from chainrule.expression.shape import Shape
 from chainrule.expression.total import add_terms
 from chainrule.proofread.differential import Differential, differentials, replaced
@@ -32,7 +32,8 @@ VARIANTS = ("numerator", "denominator", "diagonal")
 class Stated:
     """One reading of a right side: the expression in the reader's names, how a vector is turned, and a remark.
 
-    `loose` says that rows and columns had to be ignored for the products to make sense.
+    `loose` says that rows and columns had to be ignored for the products to make sense. `branches` are the values of a
+    case split whose condition has an index that no sum binds; then `expression` is the last that is not zero.
     """
 
     expression: Expr
@@ -41,6 +42,7 @@ class Stated:
     shapes: Mapping[str, Shape] | None = None
     variant: str = ""
     loose: bool = False
+    branches: tuple[Expr, ...] = ()
 
 
 def stated(
@@ -141,10 +143,37 @@ def in_all_readings(
             yield settled(book.meaning(written, reading, free, extra, weights, True), book, target, values, variant)
         except ChainruleError as error:
             yield error
+            if isinstance(error, UnknownSymbol) and reading == "latex":
+                yield from outside(book, written, target, variant)
             if isinstance(error, ShapeError) and reading == "latex" and not strict:
                 yield from without_sides(book, written, reading, target, values, variant)
             if book.style == "numpy" and reading == "text" and isinstance(error, ShapeError | DomainError):
                 return
+
+
+CASES = re.compile(
+    r"^\s*(?:\\left\.?\\?\{?)?\s*\\begin\{[dr]?cases\*?\}(.*)\\end\{[dr]?cases\*?\}\s*(?:\\right\.)?\s*$", re.DOTALL
+)
+UNBOUND = re.compile(r"_\s*(?:\{\s*[ijklmn]\s*\}|[ijklmn](?![A-Za-z]))")
+
+
+def outside(book: Notebook, text: str, target: Target | None, variant: str) -> Iterator[Stated]:
+    """Yield a case split whose condition speaks of sample i although no sum over i is around it."""
+    match = CASES.match(text)
+    if match is None or target is None:
+        return
+    rows = [row.split("&") for row in re.split(r"\\\\", match[1]) if row.strip()]
+    if any(len(row) != 2 for row in rows) or not any(UNBOUND.search(row[1]) for row in rows):
+        return
+    branches: list[Expr] = []
+    for value, _ in rows:
+        for one in in_all_readings(book, value, "latex", {}, target, variant, False):
+            if isinstance(one, Stated):
+                branches.append(zeros(target.truth.shape) if is_zero(one.expression) else one.expression)
+                break
+    if len(branches) == len(rows):
+        active = next((e for e in reversed(branches) if not is_zero(e)), branches[-1])
+        yield Stated(active, branches=tuple(branches), variant=variant)
 
 
 def without_sides(
@@ -176,7 +205,8 @@ def settled(
     """Return a reading with sizes taken from the left side where it leaves them open, and derivatives put in."""
     e = meaning.expression
     if target is not None and not target.free and has_open_sizes(e, book, target):
-        e = fitted(meaning, target) or e
+        better = fitted(meaning, target)
+        e = e if better is None else better
     put_in: dict[Expr, Expr] = {Symbol(name, value.shape): value for name, value in values.items()}
     e = substitute(e, put_in) if put_in else e
     e = book.dressed(e)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from chainrule.errors import ChainruleError, DomainError
-from chainrule.expression.node import Expr, Symbol
-from chainrule.proofread.claim import Kind
+from chainrule.derivative.differentiate import jacobian
+from chainrule.errors import ChainruleError, DomainError, ShapeError
+from chainrule.expression.build import as_expr
+from chainrule.expression.node import Expr, Symbol, depends_on
+from chainrule.proofread.claim import Claim, Kind
 from chainrule.proofread.differential import Differential, differentials
+from chainrule.proofread.handwriting import to_text
 from chainrule.proofread.notebook import Notebook
 from chainrule.proofread.reading import Row
 from chainrule.proofread.rightside import Stated, stated
-from chainrule.proofread.sides import equation, indexed_name, without_arguments
-from chainrule.proofread.targets import Target, expression_of, resolved
+from chainrule.proofread.sides import NEXT, NOW, equation, indexed_name, plain_name, without_arguments
+from chainrule.proofread.targets import Target, expression_of, from_loss, resolved
+from chainrule.simplify.simplify import simplify
 
 
 @dataclass(slots=True)
@@ -70,10 +75,53 @@ def identity(book: Notebook, row: Row, left: str, right: str) -> Subject:
         return Subject(left, indexed_target(symbol, found[1]) if found[1] else None, symbol)
     try:
         both = expression_of(book, f"({left}) - ({right})", row.form)
-        book.learn(both.shapes)
+        book.learn(both.shapes, passing=True)
     except ChainruleError:
         pass
     return Subject(left, None, expression_of(book, left, row.form).expression)
+
+
+RATES = ("eta", "alpha", "lr", "gamma", "epsilon", "lambda", "mu", "learning_rate", "rate", "step", "lam")
+
+
+def updated(book: Notebook, row: Row, left: str, right: str, name: str, layout: str) -> Claim | ChainruleError | None:
+    """Return the claim of `w ← w − η …`, the error if rows and columns do not fit, or None if nothing is claimed.
+
+    The claim is that the step goes along the gradient of the last scalar defined, whatever the step size is.
+    """
+    old = plain_name(NEXT.sub(r"\g<name>", left), row.form) or name
+    right = NOW.sub("", right)
+    words = to_text(right.replace("\\", " "), book.known)
+    book.learn({rate: () for rate in RATES if re.search(rf"(?<!\w){rate}(?!\w)", words)}, passing=True)
+    first: ChainruleError | None = None
+    for one in stated(book, right, row.form, None, layout, strict=bool(layout)):
+        if isinstance(one, Stated):
+            return along_gradient(book, one, old)
+        first = first or one
+    if first is None or isinstance(first, ShapeError):
+        return first
+    raise first
+
+
+def along_gradient(book: Notebook, one: Stated, name: str) -> Claim | None:
+    """Return the claim that a step goes along the gradient, if there are a scalar to descend and a step size."""
+    target = from_loss(book, name) if name in book.shapes else None
+    said = one.expression
+    if target is None or said.shape != book.shapes[name]:
+        return None
+    x = book.symbol(name)
+    rates = [s for n, s in said.symbols.items() if not s.shape and n not in target.function.symbols]
+    if len(rates) != 1 or not depends_on(said, x):
+        return None
+    up = depends_on(said, rates[0]) and is_ascent(said, rates[0], target.truth)
+    truth = x + rates[0] * target.truth if up else x - rates[0] * target.truth
+    names, shapes = dict(book.names), dict(book.shapes)
+    return Claim("update", target.function, (x,), said, as_expr(truth), names, one.formula, shapes)
+
+
+def is_ascent(said: Expr, rate: Symbol, gradient: Expr) -> bool:
+    """True if a step is written as one uphill, with the gradient as it is."""
+    return simplify(jacobian(said, rate)) is gradient
 
 
 def equation_left(row: Row) -> str:

@@ -86,11 +86,13 @@ def expression_of(book: Notebook, text: str, form: Form, variables: Sequence[str
     """Return what a written function means; names it introduces are noted. Raises: the error of its first reading."""
     first: ChainruleError | None = None
     named = plain_name(text, form)
-    for meaning in book.meanings(text, form, closed=named is not None):
+    for meaning in book.meanings(
+        text, form, closed=named is not None and named not in {plain_name(v, form) for v in variables}
+    ):
         if isinstance(meaning, ChainruleError):
             first = first or meaning
             continue
-        book.learn(meaning.shapes)
+        book.learn(meaning.shapes, passing=True)
         return meaning
     raise first or DomainError("this cannot be read")
 

@@ -21,7 +21,7 @@ ENGLISH = words(
     second third next finally now also again both each every all any some only just same other another value values
     gradient gradients derivative derivatives jacobian hessian loss cost function functions rule chain product matrix
     matrices vector vectors scalar scalars row rows column columns term terms step steps line lines answer result
-    respect w.r.t wrt into onto over under about can could will would should must may might do does did done make
+    respect w.r.t wrt into onto over under about can could will would should must may might does did done make
     makes made take takes taken write writes written call called know known want need needs work works error errors
     simple simply easy batch size rate learning training train epochs epoch samples sample data set sets class classes
     layer layers input inputs output outputs weights weight bias biases dimension dimensions shape shapes per for
@@ -38,10 +38,13 @@ TAIL = re.compile(
     r"|\.\s+(?=[A-Z][a-z]*\s)|\s{2,}(?=[(\[]?[A-Za-z]{2,}\s+[a-z]{2,})"
 )
 
+FUNCTION_WORDS = words("log det exp sin cos tan tanh trace diag max min sum mean relu softmax sigmoid logdet norm")
+
 
 def is_word(word: str) -> bool:
     """True for an English word that is no mathematical function."""
-    return word.lower().strip(",.:;") in ENGLISH
+    word = word.strip(",.:;")
+    return (word.islower() or word.istitle() or len(word) > 3) and word.lower() in ENGLISH
 
 
 def lead_and_rest(line: str) -> tuple[str, str]:
@@ -87,4 +90,4 @@ def is_sentence(formula: str, known: frozenset[str] | set[str]) -> bool:
         if word not in known and is_word(word) and word.lower() not in MATHEMATICAL:
             return True
     pairs = re.findall(r"([^\W\d_]{3,})\s+(?=([^\W\d_]{3,}))", plain)
-    return any(a not in known and b not in known for a, b in pairs)
+    return any(a not in known and b not in known and a not in FUNCTION_WORDS for a, b in pairs)

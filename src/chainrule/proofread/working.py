@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from chainrule.errors import ChainruleError, DomainError, ShapeError, UnknownSymbol
 from chainrule.expression.node import Expr, Symbol
+from chainrule.expression.shape import Shape
+from chainrule.expression.survey import survey
 from chainrule.proofread.claim import Claim
 from chainrule.proofread.declarations import Declaration, declarations, setting
 from chainrule.proofread.differential import differentials
 from chainrule.proofread.judge import Status, Verdict, judge
 from chainrule.proofread.notebook import Notebook, style_of
 from chainrule.proofread.reading import Row
-from chainrule.proofread.report import Line
-from chainrule.proofread.rightside import Stated, stated
+from chainrule.proofread.readings import best_reading, is_condition
+from chainrule.proofread.report import WRONG, Line
 from chainrule.proofread.sides import (
     Equation,
     equation,
@@ -33,18 +35,16 @@ from chainrule.proofread.subjects import (
     is_cotangent,
     meaning,
     names,
+    updated,
     whole,
 )
 from chainrule.proofread.targets import Target, cotangent, resolved
 from chainrule.proofread.trust import trusted
 from chainrule.proofread.words import is_sentence, is_word
 
+FINE = ("correct", "correct up to layout", "given")
 UNCONFIRMED = "the derivative itself could not be confirmed by differences"
 SECONDS = 30.0  # for a whole working; what is left then is not judged
-STATIONARY = re.compile(
-    r"\b(?:set|sets|setting|zero|vanish\w*|stationar\w*|optim\w*|minim\w*|maxim\w*|solve|solving)\b", re.I
-)
-INTRODUCING = re.compile(r"\b(?:let|where|with|define|set|put|denote|and|write|call|take|for|suppose)\b", re.I)
 
 
 @dataclass(slots=True)
@@ -54,14 +54,20 @@ class Proofreader:
     found: list[Row]
     seconds: float = SECONDS
     book: Notebook = field(default_factory=Notebook)
-    layout: str = ""  # the layout of the derivatives so far
+    layouts: dict[bool, str] = field(default_factory=dict)  # of gradients (True) and of Jacobians so far
     subject: Subject | None = None
     lines: list[Line] = field(default_factory=list)
     done: set[int] = field(default_factory=set)
     section: int = 0
     started: float = field(default_factory=time.monotonic)
     checked: dict[tuple[Expr, tuple[Symbol, ...]], bool] = field(default_factory=dict)
+    awaited: dict[str, str] = field(default_factory=dict)  # what is defined further down, and its cotangent
     sections: dict[str, int] = field(default_factory=dict)  # in which section a name was defined
+
+    @property
+    def layout(self) -> str:
+        """The layout of the derivatives so far, "" if none has shown one."""
+        return self.layouts.get(True, self.layouts.get(False, ""))
 
     def read(self) -> list[Line]:
         """Return a line for every formula."""
@@ -82,15 +88,65 @@ class Proofreader:
         said = equation(row.text)
         if said is None or (row.form == "plain" and is_sentence(row.text, self.book.known)):
             return
+        if not said.left and row.lead:
+            return
         self.look_ahead(k)
         if time.monotonic() - self.started > self.seconds:
             self.add(row, "formula", Verdict("cannot tell", "the time for this working is used up"))
             return
+        if said.left:
+            self.book.forget()
+            self.settle()
+        first = len(self.lines)
+        before = self.book.copied()
+        self.attempt(row, said)
+        if self.is_fine(first) or not self.book.passing:
+            return
+        self.otherwise(row, said, first, before)
+
+    def settle(self) -> None:
+        """From here on `dP` is a name for what it truly is."""
+        subject = self.subject
+        if subject is not None and subject.kind == "cotangent" and subject.target is not None:
+            self.book.define("d" + subject.target.label[1], subject.target.truth, {})
+            self.subject = None
+
+    def attempt(self, row: Row, said: Equation) -> None:
+        """Read an equation; what cannot be read is reported."""
         try:
             self.equation(row, said)
         except ChainruleError as error:
             if row.sure or differentials(said.left):
                 self.refuse(row, error)
+
+    def otherwise(self, row: Row, said: Equation, first: int, before: Notebook) -> None:
+        """Try other shapes for the symbols that nothing declares: x may be a number in d(x + x²)/dx = 1 + 2x."""
+        best = self.score(first), self.book, self.lines[first:]
+        guesses = {n: self.book.shapes[n] for n in self.book.passing if not is_bold(n, row.text)}
+        scalars: dict[str, Shape] = {n: () if len(shape) < 2 else shape for n, shape in guesses.items()}
+        vectors: dict[str, Shape] = {n: shape or ("n",) for n, shape in guesses.items()}
+        for other in (scalars, vectors):
+            if other == guesses:
+                continue
+            self.book = before
+            before = self.book.copied()
+            self.book.guess(other)
+            del self.lines[first:]
+            self.attempt(row, said)
+            if self.score(first) > best[0]:
+                best = self.score(first), self.book, self.lines[first:]
+        _, self.book, self.lines[first:] = best
+
+    def score(self, first: int) -> int:
+        """Say how good a reading is by the lines it gave: all right, wrong but of one shape, or neither."""
+        if self.is_fine(first):
+            return 2
+        return int(all(line.verdict in FINE or (line.verdict in WRONG and not line.why) for line in self.lines[first:]))
+
+    def is_fine(self, first: int) -> bool:
+        """True if all lines added since then are right."""
+        added = self.lines[first:]
+        return bool(added) and all(line.verdict in FINE for line in added)
 
     # --- what is given
     def note(self, row: Row) -> bool:
@@ -99,7 +155,7 @@ class Proofreader:
         if chosen:
             key, value = chosen
             if key == "layout":
-                self.layout = value
+                self.layouts = {True: value, False: value}
             else:
                 self.book.style = (
                     "matlab" if value == "matlab" else "numpy" if value in ("numpy", "text") else "unknown"
@@ -127,28 +183,17 @@ class Proofreader:
 
     def cotangents_of(self, name: str, of: str) -> None:
         """Note that a name is the cotangent of another, which may be defined further down."""
-        if of not in self.book.shapes:
-            self.define_later(of)
         if of in self.book.shapes:
             self.book.declare(name, self.book.shapes[of])
             self.book.cotangents[name] = of
-
-    def define_later(self, name: str) -> None:
-        """Read the definition of a name that stands further down."""
-        for k, row in enumerate(self.found):
-            if (
-                k not in self.done
-                and (said := equation(row.text)) is not None
-                and names(self.book, row, said.left) == name
-            ):
-                self.visit(k)
-                return
+        else:
+            self.awaited[of] = name
 
     def look_ahead(self, k: int) -> None:
         """Read definitions further down of names that this row uses and nothing has introduced yet."""
         row = self.found[k]
         words = set(re.findall(r"[^\W\d_]\w*", row.text))
-        for j in range(k + 1, len(self.found)):
+        for j in range(len(self.found)):
             later = self.found[j]
             if j in self.done or later.section != row.section or "=" not in later.text:
                 continue
@@ -185,7 +230,7 @@ class Proofreader:
             self.subject = Subject(left, resolved(self.book, found[0], row.form), kind="derivative")
             return rights
         name = names(self.book, row, left)
-        if said.updates or updated_name(left, row.form) in self.book.shapes:
+        if said.updates or updated_name(left, row.form) in self.book.shapes or self.is_step(row, name, rights):
             return self.update(row, said, updated_name(left, row.form) or name or left)
         if name is not None and is_cotangent(self.book, name):
             target = cotangent(self.book, name[1:])
@@ -196,6 +241,12 @@ class Proofreader:
             return self.define(row, name, left, rights)
         self.subject = identity(self.book, row, left, rights[0])
         return rights
+
+    def is_step(self, row: Row, name: str | None, rights: list[str]) -> bool:
+        """True for `w = w - eta * g`, which is an assignment: what is on the left is on the right too."""
+        if name is None or name not in self.book.shapes or name in self.book.names or len(rights) != 1:
+            return False
+        return any(name in survey(tree.tree).names for tree in self.book.trees(rights[0], row.form))
 
     def defines(self, row: Row, name: str, said: Equation) -> bool:
         """True if an equation introduces its left side, rather than claims something about it."""
@@ -221,21 +272,30 @@ class Proofreader:
             if free:
                 self.subject.target = indexed_target(self.book.symbol(name), free)
         self.sections[name] = row.section
+        if name in self.awaited:
+            self.cotangents_of(self.awaited.pop(name), name)
         self.add(row, "definition", Verdict("given"), left=left)
         if is_cotangent(self.book, name):
             self.book.cotangents[name] = name[1:]
         return rights[1:]
 
     def update(self, row: Row, said: Equation, name: str) -> list[str]:
-        """Judge `w ← w − η ∂C/∂w`: rows and columns have to fit."""
-        raise DomainError("updates are not read yet")
+        """Judge `w ← w − η ∂C/∂w`: it goes against the gradient, and rows and columns have to fit."""
+        found = updated(self.book, row, said.left, said.rights[-1][1], name, self.layout)
+        if isinstance(found, ChainruleError):
+            why = f"{found.message}: the gradient is a row here, and {name} is a column"
+            self.add(row, "update", Verdict("wrong", why, finding="shape"))
+            return []
+        verdict = judge(found) if isinstance(found, Claim) else Verdict("given")
+        self.add(row, "update", verdict, found if isinstance(found, Claim) else None)
+        return []
 
     # --- claims
     def claim(self, row: Row, right: str) -> None:
         """Judge one right side against what the subject is."""
         subject = self.subject
         assert subject is not None
-        if self.is_condition(row, right):
+        if is_condition(row, right):
             return
         target = subject.target
         truth = target.truth if target is not None else subject.value
@@ -245,60 +305,14 @@ class Proofreader:
                 row, subject.kind, Verdict("cannot tell", "the derivative itself could not be confirmed by differences")
             )
             return
-        best = self.best(row, right, subject, target, truth)
+        best = best_reading(self.book, self.found, row, right, subject, truth, self.layouts)
         if isinstance(best, ChainruleError):
             self.not_built(row, right, best, subject, truth)
             return
         verdict, claim = best
-        if verdict.layout and not self.layout and verdict.status == "correct":
-            self.layout = verdict.layout
+        if verdict.layout and verdict.status == "correct":
+            self.layouts.setdefault(claim.function is not None and not claim.function.ndim, verdict.layout)
         self.add(row, subject.kind, verdict, claim, subject.left, right)
-
-    def best(
-        self, row: Row, right: str, subject: Subject, target: Target | None, truth: Expr
-    ) -> tuple[Verdict, Claim] | ChainruleError:
-        """Return the best verdict that a plausible reading of the right side gets, or the first error."""
-        first: ChainruleError | None = None
-        found: tuple[Verdict, Claim] | None = None
-        for one in stated(self.book, right, row.form, target, self.layout):
-            if isinstance(one, ChainruleError):
-                first = first or one
-                continue
-            claim = self.made(subject, target, truth, one)
-            outputs = 0 if target is None or target.entry or target.kind != "derivative" else target.outputs
-            verdict = judge(claim, one.side, outputs, self.layout, one.loose)
-            if verdict.rank > 1 and target is not None and target.direct is not None:
-                other = judge(replace(claim, truth=target.direct), one.side, outputs, self.layout, one.loose)
-                if other.status == "correct" and self.has_total(target):
-                    verdict = replace(other, why="as the partial derivative that holds other names still")
-            if found is None or verdict.rank < found[0].rank:
-                found = verdict, claim
-            if verdict.rank == 0:
-                break
-        return found or first or DomainError("this cannot be read")
-
-    def has_total(self, target: Target) -> bool:
-        """True if the working also writes the total derivative of the same function with a d."""
-        return any(
-            one.sign == "d" and one.function.strip() == target.label[0]
-            for row in self.found
-            for one in differentials(row.text)
-        )
-
-    def made(self, subject: Subject, target: Target | None, truth: Expr, one: Stated) -> Claim:
-        """Return the claim of one reading."""
-        function = target.function if target is not None and subject.kind != "identity" else None
-        wrt = target.wrt if target is not None and subject.kind != "identity" else ()
-        return Claim(
-            subject.kind,
-            function,
-            wrt,
-            one.expression,
-            truth,
-            dict(self.book.names),
-            one.formula,
-            dict(self.book.shapes),
-        )
 
     def not_built(self, row: Row, right: str, error: ChainruleError, subject: Subject, truth: Expr) -> None:
         """Say what an error in a right side means: shapes that cannot fit are wrong, other errors not understood."""
@@ -306,25 +320,12 @@ class Proofreader:
         if isinstance(error, ShapeError) and declared and subject.target is not None:
             target = subject.target
             wrt = target.wrt if subject.kind != "identity" else ()
-            claim = Claim(
-                subject.kind,
-                target.function,
-                wrt,
-                None,
-                truth,
-                dict(self.book.names),
-                None,
-                dict(self.book.shapes),
-                error,
-            )
+            tree = next(self.book.trees(right, row.form), None)
+            names, shapes = dict(self.book.names), dict(self.book.shapes)
+            claim = Claim(subject.kind, target.function, wrt, None, truth, names, tree, shapes, error)
             self.add(row, subject.kind, Verdict("wrong", error.message, finding="shape"), claim, subject.left, right)
             return
         self.refuse(row, error)
-
-    def is_condition(self, row: Row, right: str) -> bool:
-        """True for `∂C/∂w = 0` as a condition for a minimum, which claims nothing."""
-        zero = right.strip("$ .,{}") in ("0", r"\mathbf{0", "𝟎", "0⃗", r"\vec{0")
-        return zero and (bool(STATIONARY.search(row.lead + " " + row.tail)) or r"{=}" in row.text)
 
     def is_trusted(self, target: Target) -> bool:
         """True if the true derivative was confirmed by differences."""
@@ -365,6 +366,14 @@ class Proofreader:
         """Report a formula that could not be read; the others are still checked."""
         status: Status = "cannot tell" if isinstance(error, UnknownSymbol | ShapeError) else "not understood"
         self.add(row, "formula", Verdict(status, message(error)))
+
+
+BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|vec)\s*\{?\s*\\?([A-Za-z]+)")
+
+
+def is_bold(name: str, text: str) -> bool:
+    """True if LaTeX sets a name in bold: then it is no scalar."""
+    return name in BOLD.findall(text)
 
 
 def message(error: ChainruleError) -> str:
