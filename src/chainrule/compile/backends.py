@@ -13,6 +13,8 @@ import numpy as np
 
 from chainrule.compile.arguments import as_arguments, as_numbers, as_size, check_shapes, not_real
 from chainrule.compile.dialects import IN_JAX, IN_NUMPY, IN_TORCH, Dialect
+from chainrule.compile.groups import fused
+from chainrule.compile.large import gram, in_blocks
 from chainrule.compile.program import Program
 from chainrule.errors import DomainError
 from chainrule.expression.node import Symbol
@@ -48,6 +50,10 @@ class Backend(ABC):
     def arguments(self, program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
         """Return the values as arrays that fit, then the given sizes. Raises: ShapeError, DomainError."""
 
+    def planned(self, program: Program) -> Program:
+        """Return the program as this library runs it best."""
+        return program
+
     def prepared(self, run: Run, program: Program) -> Run:
         """Return the function that is called, made of the one that was written."""
         return run
@@ -63,6 +69,14 @@ class NumPy(Backend):
 
     name, dialect, install = "numpy", IN_NUMPY, "pip install numpy"
     enters_plain = True
+
+    def scope(self) -> dict[str, Any]:
+        """Return the global names, those of the kernels among them."""
+        return {**super().scope(), "in_blocks": in_blocks, "gram": gram}
+
+    def planned(self, program: Program) -> Program:
+        """Return the program with its entry-by-entry groups as one step each."""
+        return fused(program)
 
     def arguments(self, program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
         """Return arrays and NumPy scalars of one type."""

@@ -49,7 +49,7 @@ class Compiled:
         self.program = lower(*exprs, arguments=_arguments(exprs, accept))
         names = made_names(self.program)
         library = backend_named(backend)
-        self.source = function_text(self.program, names, "program", library.dialect)
+        self.source = function_text(library.planned(self.program), names, "program", library.dialect)
         run = run_text(self.source, "program", {**helpers(self.program, library.dialect), **library.scope()})
         self._run = library.prepared(run, self.program)
         self._enter = run_text(entry_text(self.program, names), "enter", ENTRY_SCOPE)

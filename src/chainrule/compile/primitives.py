@@ -12,6 +12,8 @@ from chainrule.compile.program import (
     Constant,
     Contract,
     Divide,
+    Entries,
+    Gram,
     Instruction,
     Length,
     Load,
@@ -21,12 +23,22 @@ from chainrule.compile.program import (
     Program,
     Reshape,
 )
-from chainrule.compile.writing import Line, Names, combination, einsum_spec, literal, parenthesised, unwrapped
+from chainrule.compile.writing import (
+    Line,
+    Names,
+    combination,
+    einsum_spec,
+    literal,
+    parenthesised,
+    signed_terms,
+    unwrapped,
+)
 from chainrule.expression.extent import minus, plus
 from chainrule.expression.node import Subscripts
 from chainrule.expression.shape import Scalar, Shape, Size
 
 LONGEST_PART = 48  # characters of a value that is written inside a longer line
+LARGE = 1 << 20  # entries: what is done entry by entry on more of them runs in blocks
 
 
 class Primitives:
@@ -36,8 +48,9 @@ class Primitives:
     an argument, a transpose).
     """
 
-    def __init__(self, program: Program, names: Names, dialect: Dialect = IN_NUMPY) -> None:
+    def __init__(self, program: Program, names: Names, dialect: Dialect = IN_NUMPY, into: bool = False) -> None:
         self.program = program
+        self.into = into  # whether the last instruction writes into the array `out` of the caller, if there is one
         self.names = names
         self.dialect = dialect
         self.spell = dialect.spell
@@ -46,6 +59,7 @@ class Primitives:
         self.nested = self._nested()
         self.uses_dtype = False
         self.variables = 0
+        self.groups: dict[str, Program] = {}  # the entry-by-entry groups by the name of their function
 
     def lines(self) -> list[Line]:
         """Return the lines; the line of an instruction whose value is written once holds that value's instruction."""
@@ -84,6 +98,8 @@ class Primitives:
 
     def _written(self, step: Instruction) -> list[int]:
         """Return the operands as often as the line of this step writes them."""
+        if isinstance(step.action, Entries):
+            return list(step.operands) * 2
         if not isinstance(step.action, Map):
             return list(step.operands)
         line, op = self._line(step), step.action.op
@@ -122,6 +138,8 @@ class Primitives:
     # --- what does
     def _statement(self, k: int, step: Instruction, name: str) -> list[str]:
         texts = [self.texts[operand] for operand in step.operands]
+        if isinstance(step.action, Entries | Gram):
+            return [self._fused(step, texts)]
         if isinstance(step.action, Contract) and len(texts) == 1:
             return self._rearranged(step, texts[0], name)
         if isinstance(step.action, Part | Pad | Reshape):
@@ -133,7 +151,41 @@ class Primitives:
         if k in self.numbers:
             return [self._number(step, texts)]
         texts = [self.aligned(t, sub, step.output) for t, sub in zip(texts, step.subscripts, strict=True)]
+        if self.into and k == self.program.outputs[0]:
+            return [self._into(step, texts)]
         return [self._elementwise(step, texts)]
+
+    def _fused(self, step: Instruction, texts: list[str]) -> str:
+        """Write a call of what `groups` made: a group of operations on entries, a matrix times itself."""
+        if isinstance(step.action, Gram):
+            labels, (i,) = step.subscripts[0], step.summed
+            free = tuple(n for n in labels if n != i)
+            others = tuple(n for n in step.subscripts[1] if n != i)
+            arguments = [self.transposed(texts[0], labels, (i, *free)), *texts[2:]]
+            return self.transposed(f"gram({', '.join(arguments)})", free + others, step.output)
+        assert isinstance(step.action, Entries)
+        name = f"entries{len(self.groups)}"
+        self.groups[name] = step.action.program
+        given = ", ".join(unwrapped(text) for text in texts)
+        count = " * ".join(self.size(n) for n in step.shape)
+        blocks = f"in_blocks({name}, {self.extent(step.shape)}, {step.subscripts}, {step.action.reuse}, {given})"
+        return f"{name}({given}) if {count} < {LARGE} else {blocks}"
+
+    def _into(self, step: Instruction, texts: list[str]) -> str:
+        """Write the function that NumPy's operator stands for, which takes the place of its result."""
+        match step.action:
+            case Contract():
+                return f"np.multiply({texts[0]}, {texts[1]}, out=out)"
+            case Divide(is_length) if not is_length:
+                return f"np.divide({texts[0]}, {texts[1]}, out=out)"
+            case Combine((c,)):
+                return f"np.multiply({texts[0]}, {literal(c)}, out=out)"
+            case Combine(coefficients) if len(texts) == 2:
+                known = [self._constant(operand) for operand in step.operands]
+                (negative, first), (less, second) = signed_terms(coefficients, texts, known)
+                if not negative:
+                    return f"np.{'subtract' if less else 'add'}({first}, {second}, out=out)"
+        return self._elementwise(step, texts)
 
     def _number(self, step: Instruction, texts: list[str]) -> str:
         """Arithmetic on sizes stays a Python number, which takes the type of the array it meets; 1/0 is inf."""

@@ -270,12 +270,26 @@ class _Product:
         if isinstance(tree, int):
             number, labels = self._scaled(*self.operands[tree])
             return self.recorder.view(number, labels, self.output)
+        self._scale_a_vector()
         left, right = self._branch(tree[0]), self._branch(tree[1])
         if set(left[1]) ^ set(right[1]) and set(left[1]) | set(right[1]) == set(self.output):
             smaller = min((left, right), key=self._entries)
             left, right = (self._scaled(*o) if o is smaller else o for o in (left, right))
             return self._multiply(left, right, self.output)
         return self._scaled(self._multiply(left, right, self.output), self.output)[0]
+
+    def _scale_a_vector(self) -> None:
+        """The known number meets a vector rather than a larger result: c Xᵀ diag(s) X = Xᵀ diag(c s) X."""
+        uses = Counter(number for number, _ in self.operands)
+        vectors = [o for o in self.operands if len(o[1]) == 1 and uses[o[0]] == 1]
+        if self.coefficient == 1 or len(self.output) < 2 or not vectors:
+            return
+        smallest = min(vectors, key=self._entries)
+        number, labels = smallest
+        shape = tuple(self.sizes[i] for i in labels)
+        scaled = self.recorder.record(Combine((self.coefficient,)), (number,), (labels,), labels, shape)
+        self.operands[self.operands.index(smallest)] = scaled, labels
+        self.coefficient = 1
 
     def _entries(self, operand: Operand) -> float:
         return prod(self.costs[i] for i in operand[1])

@@ -85,7 +85,23 @@ class Reshape:
     """The same entries, one axis as two or two as one, row by row."""
 
 
-Action = Load | Length | Constant | Contract | Divide | Combine | Map | Part | Pad | Reshape
+@dataclass(frozen=True, slots=True)
+class Gram:
+    """Σᵢ wᵢ xᵢ ⊗ xᵢ: the operands are x, x again, and the weights if there are any. Only in programs for NumPy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """A group of entry-by-entry instructions, a program of its own whose arguments are the operands.
+
+    `reuse` is the position of an operand that may hold the result, or -1. Only in programs for NumPy.
+    """
+
+    program: Program
+    reuse: int = -1
+
+
+Action = Load | Length | Constant | Contract | Divide | Combine | Map | Part | Pad | Reshape | Gram | Entries
 
 
 @dataclass(frozen=True, slots=True)

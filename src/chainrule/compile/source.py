@@ -7,7 +7,7 @@ import keyword
 import re
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrule.compile.dialects import IN_NUMPY, Dialect
@@ -58,29 +58,43 @@ class Body:
     head: list[str]
     lines: list[Line]
     results: list[str]
+    groups: Mapping[str, Program]  # what runs entry by entry, by the name of its function
 
 
-def function_body(program: Program, names: Names, dialect: Dialect = IN_NUMPY) -> Body:
-    """Write the instructions of a program."""
-    primitives = Primitives(program, names, dialect)
+def function_body(program: Program, names: Names, dialect: Dialect = IN_NUMPY, into: bool = False) -> Body:
+    """Write the instructions of a program; with `into`, the last one writes into an array `out` if there is one."""
+    primitives = Primitives(program, names, dialect, into)
     lines = primitives.lines()
     results = _results(program, primitives)
     head = _size_lines(program, names, "\n".join([*(line.text for line in lines), *results]))
     if primitives.uses_dtype or any("dtype" in r for r in results):
         head.insert(0, _types(program, names, dialect))
-    return Body(head, lines, results)
+    return Body(head, lines, results, primitives.groups)
 
 
 def function_text(
-    program: Program, names: Names, name: str, dialect: Dialect = IN_NUMPY, free_early: bool = True
+    program: Program,
+    names: Names,
+    name: str,
+    dialect: Dialect = IN_NUMPY,
+    free_early: bool = True,
+    into: bool = False,
 ) -> str:
-    """Return the source of a function of the arguments by position (then the given sizes) that returns the outputs."""
-    body = function_body(program, names, dialect)
+    """Return the source of a function of the arguments by position (then the given sizes) that returns the outputs.
+
+    With `into` the function also takes an array `out` in which its one result may be written.
+    """
+    body = function_body(program, names, dialect, into)
     lines = [with_shape(line.text, line.shape, names) for line in body.lines]
     if free_early and dialect.frees:
         lines = _freed(body, lines)
     text = "\n".join([*argument_comments(program, names), *body.head, *lines, f"return {', '.join(body.results)}"])
-    return f"def {name}({', '.join(parameters(program, names))}):\n{textwrap.indent(text, '    ')}\n"
+    groups = "".join(
+        function_text(group, made_names(group), own, dialect, free_early, into=True) + "\n\n"
+        for own, group in body.groups.items()
+    )
+    taken = ", ".join([*parameters(program, names), *(["out=None"] if into else [])])
+    return f"{groups}def {name}({taken}):\n{textwrap.indent(text, '    ')}\n"
 
 
 def parameters(program: Program, names: Names) -> list[str]:

@@ -80,14 +80,21 @@ def einsum_spec(subscripts: Sequence[Subscripts], output: Subscripts) -> str:
     return f"{left}->{''.join(LETTERS[i] for i in output)}"
 
 
-def combination(coefficients: Sequence[Scalar], texts: Sequence[str], known: Sequence[Scalar | None]) -> str:
-    """Write Σ cₖ tₖ, a positive term first: `y - 2 * x`."""
+def signed_terms(
+    coefficients: Sequence[Scalar], texts: Sequence[str], known: Sequence[Scalar | None]
+) -> list[tuple[bool, str]]:
+    """Write each cₖ tₖ without its sign, a positive one first; True for those to subtract."""
     terms = []
     for c, text, value in zip(coefficients, texts, known, strict=True):
         total = c if value is None else c * value
         size = total if total >= 0 else -total
         factor = literal(size)
         terms.append((size != total, factor if value is not None else text if size == 1 else f"{factor} * {text}"))
-    terms.sort(key=lambda term: term[0])
+    return sorted(terms, key=lambda term: term[0])
+
+
+def combination(coefficients: Sequence[Scalar], texts: Sequence[str], known: Sequence[Scalar | None]) -> str:
+    """Write Σ cₖ tₖ, a positive term first: `y - 2 * x`."""
+    terms = signed_terms(coefficients, texts, known)
     text = f"-{terms[0][1]}" if terms[0][0] else terms[0][1]
     return text + "".join(f" {'-' if negative else '+'} {term}" for negative, term in terms[1:])

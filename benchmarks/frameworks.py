@@ -1,0 +1,70 @@
+"""The peers that differentiate by themselves, on the functions of a topic: JAX, PyTorch and tensorgrad, in float64.
+
+Each returns a call without arguments whose result is finished; where a library is not installed, there is no peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import race
+
+Function = Callable[..., Any]
+Arrays = Mapping[str, np.ndarray]
+
+
+def jax_peer(transform: str, function: Function, wrt: str, arrays: Arrays, name: str = "JAX jit") -> race.Peers:
+    """Return `jit(transform(function))` at the arrays; `function(jnp, **arrays)` is written once for all libraries."""
+    if not race.installed("jax"):
+        return {}
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    rest = {name: jnp.asarray(a) for name, a in arrays.items() if name != wrt}
+    x = jnp.asarray(arrays[wrt])
+    derived = jax.jit(getattr(jax, transform)(lambda value, others: function(jnp, **others, **{wrt: value})))
+    return {name: lambda: derived(x, rest).block_until_ready()}
+
+
+def torch_peer(transform: str, function: Function, wrt: str, arrays: Arrays) -> race.Peers:
+    """Return `torch.func.<transform>` of the function at the arrays."""
+    if not race.installed("torch"):
+        return {}
+    import torch
+
+    rest = {name: torch.as_tensor(a) for name, a in arrays.items() if name != wrt}
+    x = torch.as_tensor(arrays[wrt])
+    derived = getattr(torch.func, transform)(lambda value: function(torch, **rest, **{wrt: value}))
+    return {"torch.func": lambda: derived(x)}
+
+
+def tensorgrad_peer(make: Callable[[Any, Any], tuple[Any, Sequence[str], dict[Any, np.ndarray]]]) -> race.Peers:
+    """Return tensorgrad's compiled program of `make(tensorgrad, functions)`: a tensor, its edges in order, the values.
+
+    Its kernels are called directly: its own wrapper uses PyTorch's named tensors, which PyTorch 2.13 no longer has.
+    """
+    if not race.installed("tensorgrad", "torch"):
+        return {}
+    import tensorgrad as tg
+    import torch
+    from tensorgrad import functions as F
+    from tensorgrad.compiler import compile_to_callable
+
+    tensor, edges, values = make(tg, F)
+    program = compile_to_callable(tensor)
+    sizes = {s: n for v, a in values.items() for s, n in zip(v.shape.values(), a.shape, strict=True)}
+    tensors = {v: torch.as_tensor(a) for v, a in values.items()}
+    kernel = program.codegen.specialize(sizes, dtype=torch.float64)
+    given = [tensors[v] for v in program.vars]
+    (perm, names) = program._wrap_plans[0]
+    order = [list(names).index(edge) for edge in edges]
+
+    def run() -> Any:
+        with torch.no_grad():
+            (out,) = kernel(*given)
+            return (out if perm is None else out.permute(perm)).permute(order)
+
+    return {"tensorgrad": run}
