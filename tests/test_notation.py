@@ -747,3 +747,16 @@ def test_a_derivative_of_many_axes_is_written_entry_by_entry() -> None:
     derivation = cr.derive(cr.parse("A @ X @ B", {"A": ("n", "n"), "X": ("n", "m"), "B": ("m", "k")}), "X")
     assert "(∂f/∂X)ᵢⱼₖₗ = AᵢₖBₗⱼ" in str(derivation)
     assert r"\left(\frac{\partial \mathbf{f}}{\partial \mathbf{X}}\right)_{ijkl}" in derivation.to_latex()
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("pi*x", "πx"),
+        ("sin(2*pi*x)", "sin(2πx)"),
+        ("exp(-x**2/2)/sqrt(2*pi)", "(1/√(2π)) exp(−(1/2) x²)"),
+        ("-pi*x", "−πx"),
+    ],
+)
+def test_multiples_of_pi_are_written_with_it(text: str, printed: str) -> None:
+    assert str(cr.parse(text, shapes={"x": ()})) == printed

@@ -27,6 +27,7 @@ from chainrule.render.writer import (
     flattened,
     is_coefficient,
     shortened,
+    times_pi,
 )
 from chainrule.rewrite.statement import Derivation
 
@@ -107,7 +108,8 @@ class LatexWriter(Writer):
         return dressed(e.name, e.kind)
 
     def _numeral(self, e: n.Numeral) -> str:
-        return powers_of_ten(shortened(e.value))
+        m = times_pi(e.value)
+        return rf"{m}\pi".removeprefix("1") if m else powers_of_ten(shortened(e.value))
 
     def _extent(self, e: n.Extent) -> str:
         return dressed(e.size, "scalar")

@@ -25,6 +25,7 @@ from chainrule.render.writer import (
     flattened,
     is_coefficient,
     shortened,
+    times_pi,
 )
 from chainrule.rewrite.statement import Derivation
 
@@ -97,7 +98,8 @@ class TextWriter(Writer):
         return parts.before + word + (subscript(parts.below) if parts.below else "")
 
     def _numeral(self, e: n.Numeral) -> str:
-        return shortened(e.value)
+        m = times_pi(e.value)
+        return f"{m}π".removeprefix("1") if m else shortened(e.value)
 
     def _extent(self, e: n.Extent) -> str:
         return self._name(n.Name(e.size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from math import pi
 from typing import Any
 
 import chainrule.notation.layout as n
@@ -38,6 +39,12 @@ def is_coefficient(e: Layout) -> bool:
 def shortened(value: Scalar) -> str:
     """Return a number as people read it: a float with at most six digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def times_pi(value: Scalar) -> int:
+    """Return m if the float is m·π for a small whole m, else 0."""
+    m = round(value / pi) if isinstance(value, float) and 3 < value < 30 else 0
+    return m if value == m * pi else 0
 
 
 def ends_open(parts: list[Layout]) -> bool:
@@ -77,6 +84,8 @@ class Writer(ABC):
         """Return how tightly the notation binds as this writer writes it."""
         if isinstance(e, n.Applied):
             return BINDING.get(e.op.notation.binding, ATOM)
+        if isinstance(e, n.Numeral) and times_pi(e.value) > 1:
+            return POWER
         return LEVELS.get(type(e), ATOM)
 
     def at(self, e: Layout, level: int) -> str:
