@@ -453,6 +453,8 @@ def axis_letters(layout: Layout, e: Expr) -> list[str]:
 
     visit(layout)
     letters = sorted(used - bound, key="ijklmnpqr".index)
+    if len(letters) < e.ndim:  # along the other axes the array is constant
+        letters = list("ijklmnpqr"[: e.ndim])
     assert len(letters) == e.ndim
     return letters
 

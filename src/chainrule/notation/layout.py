@@ -201,7 +201,7 @@ class Sub:
 class Function:
     """A function that needs no entry in the catalogue: sum, tr, diag, and vec, which stacks columns."""
 
-    word: Literal["sum", "tr", "diag", "vec"]
+    word: Literal["sum", "mean", "tr", "diag", "vec"]
     argument: Layout
     kind: Kind
 

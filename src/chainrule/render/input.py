@@ -41,7 +41,8 @@ def source_text(e: Expr, syntax: Spelling = "text") -> str:
 def _numpy_text(e: Expr) -> str:
     habitual, careful = (without_turned_sums(literal_notation(e, sharing)) for sharing in (True, False))
     shown = _shown(e)
-    return _shortest(IdiomWriter(shown).write(habitual), InputWriter(shown).write(careful), e, "text")
+    means, sums = (IdiomWriter(shown, means).write(habitual) for means in (True, False))
+    return _shortest(means, _shortest(sums, InputWriter(shown).write(careful), e, "text"), e, "text")
 
 
 def _matlab_text(e: Expr) -> str:

@@ -6,10 +6,12 @@ what does not read back is written carefully (`input.py`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fractions import Fraction
 from typing import final
 
 import chainrule.notation.layout as n
+from chainrule.expression.shape import Size
 from chainrule.notation.layout import Layout
 from chainrule.render.input_numpy import ATOM, PRODUCT, InputWriter
 from chainrule.render.writer import flattened
@@ -19,7 +21,11 @@ PLACES = 3  # of a decimal that stands for a fraction: 0.5, 0.125
 
 @final
 class IdiomWriter(InputWriter):
-    """NumPy-style text with NumPy's habits."""
+    """NumPy-style text with NumPy's habits; with `means`, a sum over a size is taken for a mean."""
+
+    def __init__(self, shown: Collection[Size], means: bool) -> None:
+        super().__init__(shown)
+        self.means = means
 
     def level(self, e: Layout) -> int:
         """`x @ x` binds as a product, `sqrt(x)` and a decimal need no parentheses."""
@@ -44,6 +50,7 @@ class IdiomWriter(InputWriter):
     def _product(self, e: n.Product) -> str:
         parts = flattened(e)
         scalars = [p for p in parts if p.kind == "scalar"]
+        scalars = with_means(scalars) if self.means else scalars
         arrays = [p for p in parts if p.kind != "scalar"]
         quotients = [p for p in scalars if isinstance(p, n.Fraction) and not decimal(p)]
         above = [p.numerator for p in quotients if p.numerator != n.ONE_LAYOUT]
@@ -73,6 +80,33 @@ class IdiomWriter(InputWriter):
             left, right = (narrowed(side) or side for side in (e.left, e.right))
             e = n.Relation(left, e.sign, right)
         return super()._relation(e)
+
+
+def with_means(scalars: list[Layout]) -> list[Layout]:
+    """Return the factors with one division by a size and one sum as a mean: (1/n) sum(x), (1/n) ‖x‖²."""
+    place = next((k for k, p in enumerate(scalars) if isinstance(p, n.Fraction) and over_size(p)), None)
+    found = next((k for k, p in enumerate(scalars) if summed(p) is not None), None)
+    if place is None or found is None:
+        return scalars
+    quotient, body = scalars[place], summed(scalars[found])
+    assert isinstance(quotient, n.Fraction) and body is not None
+    rest = [p for k, p in enumerate(scalars) if k not in (place, found)]
+    lead = [] if quotient.numerator == n.ONE_LAYOUT else [quotient.numerator]
+    return [*lead, *rest, n.Function("mean", body, "scalar")]
+
+
+def over_size(e: n.Fraction) -> bool:
+    """True for c/n, n a size."""
+    return isinstance(e.denominator, n.Extent)
+
+
+def summed(e: Layout) -> Layout | None:
+    """Return what `e` is the sum of, if it is one over all entries."""
+    if isinstance(e, n.Function) and e.word == "sum":
+        return e.argument
+    if isinstance(e, n.Power) and isinstance(e.base, n.Norm) and e.exponent == n.Numeral(2):
+        return n.Power(e.base.base, e.exponent)
+    return None
 
 
 def decimal(e: n.Fraction) -> str:

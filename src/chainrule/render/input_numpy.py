@@ -15,7 +15,7 @@ LEVELS: dict[type[object], int] = {
     n.Sum: SUM, n.Product: PRODUCT, n.Hadamard: PRODUCT, n.Quotient: PRODUCT, n.Fraction: PRODUCT, n.Dot: PRODUCT,
     n.Power: POWER, n.Root: POWER,
 }  # fmt: skip
-WORDS = {"sum": "sum", "tr": "trace", "diag": "diag"}
+WORDS = {"sum": "sum", "mean": "mean", "tr": "trace", "diag": "diag"}
 ARRAYS = {"ones": "ones", "zeros": "zeros"}
 
 
