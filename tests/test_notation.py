@@ -453,8 +453,7 @@ def axis_letters(layout: Layout, e: Expr) -> list[str]:
 
     visit(layout)
     letters = sorted(used - bound, key="ijklmnpqr".index)
-    if len(letters) < e.ndim:  # along the other axes the array is constant
-        letters = list("ijklmnpqr"[: e.ndim])
+    letters = letters if len(letters) == e.ndim else list("ijklmnpqr"[: e.ndim])  # constant along the other axes
     assert len(letters) == e.ndim
     return letters
 
