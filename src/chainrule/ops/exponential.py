@@ -156,7 +156,7 @@ expm_frechet: Op = Op(
     code=Code(
         "matrix_exponential($A, $xp, $E)",
         jax="jax.jvp(jax.scipy.linalg.expm, ($A,), ($E,))[1]",
-        torch="$xp.func.jvp($xp.linalg.matrix_exp, ($A,), ($E,))[1]",
+        torch="$xp.func.jvp($xp.linalg.matrix_exp, ($A.clone(),), ($E.clone(),))[1]",
         helper=matrix_exponential,
     ),
     fold=_fold_direction,
