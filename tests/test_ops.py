@@ -164,3 +164,10 @@ def test_gradients_of_the_matrix_exponential(text: str, gradient: str) -> None:
     e = cr.parse(text, shapes={"X": ("n", "n"), "C": ("n", "n"), "t": (), "v": "n"})
     assert str(cr.grad(e, "X")) == gradient
     assert cr.derive(e, "X").verified
+
+
+def test_second_derivatives_of_the_matrix_exponential_compile(rng: np.random.Generator) -> None:
+    e = cr.parse("sum(C * expm(X))", shapes={"X": ("n", "n"), "C": ("n", "n")})
+    second = cr.hessian(e, "X")
+    values = {"X": rng.normal(size=(3, 3)), "C": rng.normal(size=(3, 3))}
+    np.testing.assert_allclose(cr.compile(second)(**values), second.eval(**values), rtol=1e-9, atol=1e-9)

@@ -23,6 +23,7 @@ from chainrule.compile.program import (
     Program,
     Recorder,
 )
+from chainrule.expression.extent import is_derived
 from chainrule.expression.node import Subscripts, Symbol
 
 Place = tuple[int, Subscripts]  # an instruction, and the names of its axes
@@ -108,6 +109,8 @@ def _self_product(step: Instruction, x: Place, y: Place, i: int, weights: int | 
 def _is_entrywise(step: Instruction) -> bool:
     if len(set(step.output)) < len(step.output) or not step.shape:
         return False
+    if any(isinstance(size, str) and is_derived(size) for size in step.shape):
+        return False  # 2·n alone does not show n, which the lines of a group may need
     if isinstance(step.action, Contract):
         return len(step.operands) == 2 and not step.summed
     return isinstance(step.action, Combine | Divide) or (isinstance(step.action, Map) and step.action.op.is_elementwise)
