@@ -68,6 +68,9 @@ def setting(line: str) -> tuple[str, str] | None:
 
 def declarations(line: str) -> list[Declaration] | None:
     """Return what a line declares, `y : N, X : N x d` among them; None if it does or says anything else."""
+    whole = declaration(line)
+    if whole is not None:
+        return [whole]
     parts = [declaration(part) for part in BETWEEN.split(line)]
     given = [part for part in parts if part is not None]
     return given if given and len(given) == len(parts) else None

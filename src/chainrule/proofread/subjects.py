@@ -19,6 +19,9 @@ from chainrule.proofread.sides import NEXT, NOW, equation, indexed_name, plain_n
 from chainrule.proofread.targets import Target, expression_of, from_loss, resolved
 from chainrule.simplify.simplify import simplify
 
+RATES = ("eta", "alpha", "lr", "gamma", "epsilon", "lambda", "mu", "learning_rate", "rate", "step", "lam")
+SMALL_D = re.compile(r"^(?:d|\\mathrm\{d\}|\\text\{d\})\s*(\\?[A-Za-z].*)$")
+
 
 @dataclass(slots=True)
 class Subject:
@@ -35,6 +38,9 @@ def names(book: Notebook, row: Row, left: str) -> str | None:
     if differentials(left):
         return None
     found = indexed_name(without_arguments(left)[0], row.form, book.known)
+    small = SMALL_D.match(left.strip()) if row.form == "latex" and "d" not in book.shapes else None
+    if found is None and small and (of := plain_name(small[1], "latex")) in book.shapes:
+        return f"d{of}"
     return found[0] if found else None
 
 
@@ -79,9 +85,6 @@ def identity(book: Notebook, row: Row, left: str, right: str) -> Subject:
     except ChainruleError:
         pass
     return Subject(left, None, expression_of(book, left, row.form).expression)
-
-
-RATES = ("eta", "alpha", "lr", "gamma", "epsilon", "lambda", "mu", "learning_rate", "rate", "step", "lam")
 
 
 def updated(book: Notebook, row: Row, left: str, right: str, name: str, layout: str) -> Claim | ChainruleError | None:

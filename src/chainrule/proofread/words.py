@@ -54,13 +54,24 @@ def lead_and_rest(line: str) -> tuple[str, str]:
     cut = 0
     for match in re.finditer(r"[^\W\d_][\w'’.-]*|[:,]\s", left):
         word = match.group()
-        if is_word(word.rstrip(".,:")) or (word[0] in ":," and cut_is_prose(left[: match.start()])):
+        if (
+            is_spoken(word, left[match.end() :])
+            or is_word(word.rstrip(".,:"))
+            or (word[0] in ":," and cut_is_prose(left[: match.start()]))
+        ):
             cut = match.end()
     while cut < len(left) and left[cut] in " ,:.\t":
         cut += 1
     if not left[cut:].strip():
         cut = 0 if not line[:cut].strip() else cut
     return line[:cut].strip(), line[cut:]
+
+
+def is_spoken(word: str, after: str) -> bool:
+    """True for a word of four letters or more with another word after it, and no operator between."""
+    return (
+        len(word) > 3 and word.isalpha() and word not in FUNCTION_WORDS and re.match(r"\s+[\w$\\∂∇]", after) is not None
+    )
 
 
 def cut_is_prose(before: str) -> bool:

@@ -72,6 +72,9 @@ class Proofreader:
     def read(self) -> list[Line]:
         """Return a line for every formula."""
         self.book.style = style_of([row.text for row in self.found if row.form == "plain"])
+        for row in self.found:  # what a symbol is holds from the start
+            for one in declarations(row.text) or ():
+                self.declare(row, one, first=True)
         for k in range(len(self.found)):
             self.visit(k)
         return sorted(self.lines, key=lambda line: (line.number, line.column))
@@ -169,11 +172,11 @@ class Proofreader:
         self.add(row, "declaration", Verdict("given"))
         return True
 
-    def declare(self, row: Row, one: Declaration) -> None:
-        """Note what a declaration says."""
+    def declare(self, row: Row, one: Declaration, first: bool = False) -> None:
+        """Note what a declaration says; with `first`, what an earlier one said stays."""
         for written in one.names:
             name = plain_name(written, row.form)
-            if name is None:
+            if name is None or (first and name in self.book.shapes):
                 continue
             if one.of:
                 of = plain_name(one.of, row.form) or one.of
