@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chainrule.errors import DomainError
 from chainrule.proofread.declarations import facts_in_prose
-from chainrule.proofread.diagnosis import diagnose
 from chainrule.proofread.notebook import Notebook
 from chainrule.proofread.reading import rows
+from chainrule.proofread.remedy import remedied
 from chainrule.proofread.report import Report
 from chainrule.proofread.working import SECONDS, Proofreader
 from chainrule.proofread.written import report_text
@@ -41,7 +39,8 @@ def check(text: str, seconds: float = SECONDS) -> Report:
             found=f"{len(text):,}",
             hint="check it in parts: one derivation at a time",
         )
-    lines = Proofreader(rows(text), seconds, Notebook(facts=facts_of(text))).read()
+    reader = Proofreader(rows(text), seconds, Notebook(facts=facts_of(text)))
+    lines = reader.read()
     if not lines:
         raise DomainError(
             "there is no formula in this text",
@@ -50,9 +49,10 @@ def check(text: str, seconds: float = SECONDS) -> Report:
         )
     report = Report(text, tuple(lines))
     first = report.first_wrong
-    if first is None or first.claim is None:
+    if first is None:
         return report
-    explained = replace(first, diagnosis=diagnose(first.claim))
+    before = lines[: lines.index(first)]
+    explained = remedied(first, before, reader.layout)
     return Report(text, tuple(explained if line is first else line for line in lines))
 
 
