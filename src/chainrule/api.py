@@ -352,11 +352,15 @@ def formula(e: Expr, syntax: Literal["text", "latex", "matlab"] = "text") -> str
 
 
 # --- programs
-def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = ()) -> Compiled:  # noqa: A001
+def compile(  # noqa: A001
+    *exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = (), constant: Iterable[str] = ()
+) -> Compiled:
     """Return one function that computes all expressions together, shared parts once.
 
     It takes one array for each symbol, by name, and gives one array for one expression, a tuple for several. float32
     and float64 are kept as given. A symbol that dropped out of a derivative may still be passed; `accept` allows more.
+    `constant=["X"]`: what depends on X alone, such as XᵀX, is computed in the first call and kept as long as the same
+    array object is passed for X; after changing that array in place call `.forget()`.
     Raises: DomainError for an unknown backend; when called, ShapeError naming the argument and what it disagrees with.
 
     >>> x = vector("x", "n")
@@ -365,7 +369,7 @@ def compile(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str]
     [5.0, [2.0, 4.0]]
     """
     dropped = {s for e in exprs if isinstance(e, Expr) for s in _origins.get(e, ())}
-    return compile_expressions(*exprs, backend=backend, accept=(*dropped, *accept))
+    return compile_expressions(*exprs, backend=backend, accept=(*dropped, *accept), constant=constant)
 
 
 def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str | None = None) -> str:

@@ -12,19 +12,25 @@ from chainrule.compile.arguments import missing_argument, unknown_argument
 from chainrule.compile.assembly import helpers
 from chainrule.compile.backends import backend_named
 from chainrule.compile.execute import run_text
+from chainrule.compile.kept import Keeping, divided
 from chainrule.compile.lower import lower, ordered_symbols, sizes_of
+from chainrule.compile.program import Program
 from chainrule.compile.source import entry_text, function_text, made_names
 from chainrule.errors import DomainError
 from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.shape import show_shape
 
 
-def compile_expressions(*exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = ()) -> Compiled:
+def compile_expressions(
+    *exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = (), constant: Iterable[str] = ()
+) -> Compiled:
     """Return one function that computes all expressions together, shared parts once.
 
     It takes one array for each symbol, by name, and returns one array for one expression, a tuple for several. Names in
     `accept` may be passed too and are ignored; a `Symbol` there also shows the sizes that no other symbol shows.
-    Raises: DomainError for no expression, or a backend that does not exist.
+    What depends on the `constant` symbols alone is computed in the first call and kept as long as the same arrays are
+    passed for them; `.forget()` drops it, which is needed after changing such an array in place.
+    Raises: DomainError for no expression, or a backend that does not exist; UnknownSymbol for a constant that is none.
 
     >>> from chainrule.expression.build import dot, vector
     >>> f = compile_expressions(dot(vector("x", "n"), vector("y", "n")))
@@ -36,28 +42,52 @@ def compile_expressions(*exprs: Expr, backend: str = "numpy", accept: Iterable[S
     for e in exprs:
         if not isinstance(e, Expr):
             raise DomainError(f"cannot compile {type(e).__name__}", expected="expressions")
-    return Compiled(exprs, backend, tuple(accept))
+    return Compiled(exprs, backend, tuple(accept), tuple(constant))
 
 
 class Compiled:
     """A compiled function. `source` is the code that runs, `program` what it was written from."""
 
-    def __init__(self, exprs: tuple[Expr, ...], backend: str = "numpy", accept: tuple[Symbol | str, ...] = ()) -> None:
+    def __init__(
+        self,
+        exprs: tuple[Expr, ...],
+        backend: str = "numpy",
+        accept: tuple[Symbol | str, ...] = (),
+        constant: tuple[str, ...] = (),
+    ) -> None:
         self.exprs = exprs
         self.backend = backend
         self.accept = accept
-        self.program = lower(*exprs, arguments=_arguments(exprs, accept))
-        names = made_names(self.program)
-        library = backend_named(backend)
-        self.source = function_text(library.planned(self.program), names, "program", library.dialect)
-        run = run_text(self.source, "program", {**helpers(self.program, library.dialect), **library.scope()})
-        self._run = library.prepared(run, self.program)
-        self._enter = run_text(entry_text(self.program, names), "enter", ENTRY_SCOPE)
-        self._library = library
+        self.constant = constant
+        symbols = _arguments(exprs, accept)
+        fixed = _constants(symbols, constant, accept)
+        self.program = lower(*exprs, arguments=symbols, constant=fixed)
+        self._library = backend_named(backend)
+        self._kept: Keeping | None = None
+        first, rest = divided(self.program, fixed)
+        self.source, self._run = self._written(rest if first.outputs else self.program)
+        if first.outputs:
+            before, keep = self._written(first)
+            self.source = f"{before}\n\n{self.source}"
+            positions = [k for k, symbol in enumerate(symbols) if symbol in fixed]
+            self._run = self._kept = Keeping(keep, self._run, positions, len(symbols), len(first.outputs) > 1)
+        self._enter = run_text(entry_text(self.program, made_names(self.program)), "enter", ENTRY_SCOPE)
         self.parameters = (*(s.name for s in self.program.arguments), *self.program.given)
         self._allowed = frozenset(self.parameters) | {a.name if isinstance(a, Symbol) else a for a in accept}
         self._count = len(self.parameters)
-        self._pick = _picker(self.parameters, library.enters_plain)
+        self._pick = _picker(self.parameters, self._library.enters_plain)
+
+    def _written(self, program: Program) -> tuple[str, Callable[..., Any]]:
+        """Return the code of a program and the function that it is."""
+        library = self._library
+        text = function_text(library.planned(program), made_names(program), "program", library.dialect)
+        run = run_text(text, "program", {**helpers(program, library.dialect), **library.scope()})
+        return text, library.prepared(run, program)
+
+    def forget(self) -> None:
+        """Drop what was kept of the constants, as is needed after one of them was changed in place."""
+        if self._kept is not None:
+            self._kept.forget()
 
     def __call__(self, /, *positional: Any, **values: Any) -> Any:
         """Return the values of the expressions at these arrays.
@@ -92,7 +122,7 @@ class Compiled:
         return f"<compiled ({shapes}) -> {', '.join(show_shape(e.shape) for e in self.exprs)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Compiled, (self.exprs, self.backend, self.accept))
+        return (Compiled, (self.exprs, self.backend, self.accept, self.constant))
 
 
 def _arguments(exprs: Sequence[Expr], accept: Sequence[Symbol | str]) -> tuple[Symbol, ...]:
@@ -104,6 +134,16 @@ def _arguments(exprs: Sequence[Expr], accept: Sequence[Symbol | str]) -> tuple[S
             symbols.append(symbol)
             missing -= set(symbol.shape)
     return tuple(symbols)
+
+
+def _constants(symbols: Sequence[Symbol], names: Sequence[str], accept: Sequence[Symbol | str]) -> frozenset[Symbol]:
+    """Return the symbols of these names; one that dropped out is no concern."""
+    known = {symbol.name: symbol for symbol in symbols}
+    allowed = known.keys() | {a.name if isinstance(a, Symbol) else a for a in accept}
+    for name in names:
+        if name not in allowed:
+            raise unknown_argument(name, sorted(allowed))
+    return frozenset(known[name] for name in names if name in known)
 
 
 ENTRY_SCOPE = {

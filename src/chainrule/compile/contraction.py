@@ -22,6 +22,7 @@ MANY, FEW = (
     1000.0,
     50.0,
 )  # what a size is taken for: textbooks write the number of samples with a capital, N, and d beside it
+KEPT_DISCOUNT = 1e-6  # what depends on constants alone is computed once, not in every call
 MATRIX_DISCOUNT = 1 / 8  # a multiplication inside a matrix product is cheaper than one that goes through memory
 
 
@@ -46,15 +47,21 @@ def contraction_order(
     output: Collection[int],
     sizes: Mapping[int, float],
     known: Known = lambda a, b, kept: False,
+    fixed: Collection[int] = (),
 ) -> tuple[float, Tree]:
-    """Return (cost, tree) of the cheapest order found; leaves of the tree are positions in `factors`."""
+    """Return (cost, tree) of the cheapest order found; leaves of the tree are positions in `factors`.
+
+    Products of `fixed` factors cost next to nothing.
+    """
     labels = [frozenset(factor) for factor in factors]
-    search = _exhaustive if len(labels) <= EXHAUSTIVE else _greedy
-    return search(labels, frozenset(output), sizes, known)
+    if len(labels) > EXHAUSTIVE:
+        return _greedy(labels, frozenset(output), sizes)
+    moving = sum(1 << k for k in range(len(labels)) if k not in fixed)
+    return _exhaustive(labels, frozenset(output), sizes, known, moving)
 
 
 def _exhaustive(
-    labels: Sequence[Labels], output: Labels, sizes: Mapping[int, float], known: Known
+    labels: Sequence[Labels], output: Labels, sizes: Mapping[int, float], known: Known, moving: int
 ) -> tuple[float, Tree]:
     everything = (1 << len(labels)) - 1
     results = {mask: _kept(labels, mask, output) for mask in range(1, everything + 1)}
@@ -66,6 +73,7 @@ def _exhaustive(
             if part < rest:
                 (cost_a, a), (cost_b, b) = best[part], best[rest]
                 step = step_cost(results[part], results[rest], results[mask], sizes)
+                step *= 1 if mask & moving else KEPT_DISCOUNT
                 if isinstance(a, int) and isinstance(b, int) and known(a, b, results[mask]):
                     step = 0.0
                 if mask not in best or cost_a + cost_b + step < best[mask][0]:
@@ -81,7 +89,7 @@ def _kept(labels: Sequence[Labels], mask: int, output: Labels) -> Labels:
     return inside & outside
 
 
-def _greedy(labels: Sequence[Labels], output: Labels, sizes: Mapping[int, float], known: Known) -> tuple[float, Tree]:
+def _greedy(labels: Sequence[Labels], output: Labels, sizes: Mapping[int, float]) -> tuple[float, Tree]:
     """Factors with the same indices first, one after the other; then always the pair that saves most."""
     same: dict[Labels, Tree] = {}
     for k, sub in enumerate(labels):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
 from chainrule.compile.products import Factors, Value, as_sum, lower_product, split
@@ -15,14 +15,15 @@ from chainrule.expression.total import content
 from chainrule.simplify.stable import stable
 
 
-def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None) -> Program:
+def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None, constant: Collection[Symbol] = ()) -> Program:
     """Return one program that computes all expressions together, each shared part once.
 
-    `arguments` may hold more symbols than occur, for their sizes.
+    `arguments` may hold more symbols than occur, for their sizes. Products of the `constant` ones are
+    computed once, and cost nothing.
     """
     symbols = ordered_symbols(*exprs) if arguments is None else tuple(arguments)
     exprs = tuple(stable(e) for e in exprs)
-    lowering = _Lowering(symbols, exprs)
+    lowering = _Lowering(symbols, exprs, constant)
     for e in _innermost_first(exprs, lowering):
         lowering.lower(e)
     outputs = [lowering.full(lowering.values[e], e) for e in exprs]
@@ -84,8 +85,9 @@ def _ratio(terms: Mapping[Expr, Scalar], s: Add) -> Scalar | None:
 class _Lowering:
     """The values of the expressions lowered so far, and the instructions that compute them."""
 
-    def __init__(self, symbols: tuple[Symbol, ...], exprs: Sequence[Expr]) -> None:
-        self.recorder = Recorder()
+    def __init__(self, symbols: tuple[Symbol, ...], exprs: Sequence[Expr], constant: Collection[Symbol] = ()) -> None:
+        self.constant = constant
+        self.recorder = Recorder([k for k, symbol in enumerate(symbols) if symbol in constant])
         self.values: dict[Expr, Value] = {}
         self.position = {symbol: k for k, symbol in enumerate(symbols)}
         self.sums: dict[Expr, list[Add]] = {}
@@ -129,7 +131,7 @@ class _Lowering:
         """Return the product multiplied out over a sum where that is cheaper, else the product."""
         found = self._sums.get(e)
         if found is None:
-            found = self._sums[e] = as_sum(e)
+            found = self._sums[e] = as_sum(e, self.constant)
         return found
 
     def terms(self, e: Add) -> list[tuple[Scalar, Expr]]:

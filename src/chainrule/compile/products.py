@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import prod
@@ -12,7 +12,7 @@ from chainrule.compile.contraction import Labels, Tree, contraction_order, nomin
 from chainrule.compile.program import Combine, Contract, Divide, Length, Recorder
 from chainrule.compile.selections import Eliminated, Operand, Selection, is_selection
 from chainrule.expression.extent import is_derived, terms_of
-from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts
+from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts, Symbol
 from chainrule.expression.op import Code, Loop, Op
 from chainrule.expression.power import exponent_of, is_length, power_of
 from chainrule.expression.product import einsum
@@ -90,19 +90,39 @@ def _squares_open(arrays: list[tuple[Expr, Subscripts]], summed: set[int]) -> tu
 
 
 # --- multiplying out, where a matrix would be formed only to be multiplied away
-def as_sum(e: Einsum) -> Expr:
-    """Multiply out a factor Σ cₖ tₖ where that is cheaper: (diag(y) − y yᵀ)v = y ⊙ v − y (y·v)."""
+def as_sum(e: Einsum, constant: Collection[Symbol] = ()) -> Expr:
+    """Multiply out a factor Σ cₖ tₖ where that is cheaper: (diag(y) − y yᵀ)v = y ⊙ v − y (y·v).
+
+    With X and y constant, Xᵀ(Xw − y) = (XᵀX)w − Xᵀy is, from the second call on.
+    """
     for k, (arg, sub) in enumerate(zip(e.args, e.subscripts, strict=True)):
-        if not (isinstance(arg, Add) and len(arg.args) > 1 and set(sub) & e.summed and _is_structured(arg)):
+        if not (isinstance(arg, Add) and len(arg.args) > 1 and set(sub) & e.summed):
+            continue
+        if not (_is_structured(arg) or _has_constant(arg, constant)):
             continue
         terms = []
         for c, term in zip(arg.coefficients, arg.args, strict=True):
             factors = [*e.args[:k], term, *e.args[k + 1 :]]
             terms.append((c, einsum(factors, list(e.subscripts), e.output)))
-        whole = _cost(e) + sum(_cost(t) for t in arg.args)
-        if len(e.args) > 1 and all(_has_selection(t) for t in arg.args) or sum(_cost(t) for _, t in terms) < whole:
+        whole = _cost(e, constant) + sum(_cost(t, constant) for t in arg.args)
+        parts = sum(_cost(t, constant) for _, t in terms)
+        if len(e.args) > 1 and all(_has_selection(t) for t in arg.args) or parts < whole:
             return add_terms(terms, e.shape)
     return e
+
+
+def _has_constant(e: Add, constant: Collection[Symbol]) -> bool:
+    """True if every term is linear in what changes, next to a constant array, or a constant itself."""
+
+    def fits(t: Expr) -> bool:
+        beside = isinstance(t, Einsum) and any(_is_constant(f, constant) for f in t.args if f.ndim)
+        return beside or _is_constant(t, constant)
+
+    return bool(constant) and all(fits(t) for t in e.args)
+
+
+def _is_constant(e: Expr, constant: Collection[Symbol]) -> bool:
+    return bool(constant) and bool(e.symbols) and all(s in constant for s in e.symbols.values())
 
 
 def _has_selection(e: Expr) -> bool:
@@ -121,17 +141,21 @@ def _is_structured(e: Add) -> bool:
     return all(isinstance(t, Einsum) and all(f.ndim < e.ndim for f in t.args) for t in e.args)
 
 
-def _cost(e: Expr) -> float:
+def _cost(e: Expr, constant: Collection[Symbol] = ()) -> float:
     """Return what it costs to have this array: to compute it if it is a product, and to write it."""
+    if _is_constant(e, constant):
+        return 0.0
     written = prod(nominal(size) for size in e.shape)
     if isinstance(e, Add):
-        return sum(_cost(t) for t in e.args) + written
+        return sum(_cost(t, constant) for t in e.args) + written
     if not isinstance(e, Einsum):
         return written
     factors = split(e)
-    labels = [sub for _, sub in factors.arrays if sub]
+    arrays = [(arg, sub) for arg, sub in factors.arrays if sub]
     sizes = {i: nominal(size) for i, size in factors.sizes.items()}
-    return written + (contraction_order(labels, factors.output, sizes)[0] if labels else 0.0)
+    fixed = [k for k, (arg, _) in enumerate(arrays) if _is_constant(arg, constant)]
+    labels = [sub for _, sub in arrays]
+    return written + (contraction_order(labels, factors.output, sizes, fixed=fixed)[0] if labels else 0.0)
 
 
 # --- multiplying
@@ -223,10 +247,12 @@ class _Product:
         """Return the instruction that holds the product."""
         if not self.operands:
             return self._scaled(None, ())[0]
-        self._reuse()
+        if sum(self.recorder.is_fixed(number) for number, _ in self.operands) < 2:
+            self._reuse()
         self.operands = [self._summed_alone(k) for k in range(len(self.operands))]
         labels = [labels for _, labels in self.operands]
-        _, tree = contraction_order(labels, self.output, self.costs, self._at_hand)
+        fixed = [k for k, (number, _) in enumerate(self.operands) if self.recorder.is_fixed(number)]
+        _, tree = contraction_order(labels, self.output, self.costs, self._at_hand, fixed)
         return self._multiply_out(tree)
 
     def _elsewhere(self, *places: int) -> set[int]:

@@ -8,7 +8,7 @@ a later pass can see which of them are independent rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from chainrule.expression.extent import is_derived
@@ -186,7 +186,8 @@ def renumbered(subscripts: Sequence[Subscripts], output: Subscripts) -> tuple[tu
 class Recorder:
     """Collects instructions and numbers values: asking for the same instruction twice gives the same number."""
 
-    def __init__(self) -> None:
+    def __init__(self, fixed: Collection[int] = ()) -> None:
+        self.fixed = fixed  # the positions of the arguments that stay the same from call to call
         self.instructions: list[Instruction] = []
         self._numbers: dict[Instruction, int] = {}
         self._pairs: dict[tuple[object, ...], tuple[int, Subscripts]] = {}
@@ -207,6 +208,13 @@ class Recorder:
         if number == len(self.instructions):
             self.instructions.append(instruction)
         return number
+
+    def is_fixed(self, number: int) -> bool:
+        """True if the value depends on the arguments that stay the same, and on nothing else."""
+        step = self.instructions[number]
+        if isinstance(step.action, Load):
+            return step.action.position in self.fixed
+        return bool(self.fixed) and not isinstance(step.action, Length) and all(map(self.is_fixed, step.operands))
 
     def constant(self, value: Scalar) -> int:
         """Return the number of the instruction that is this constant."""
