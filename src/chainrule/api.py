@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -44,6 +43,7 @@ from chainrule.expression.elaborate import Elaborated, elaborate
 from chainrule.expression.functions import function_names
 from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.op import CATALOGUE, Op
+from chainrule.expression.origin import derived, origins
 from chainrule.expression.shape import show_shape
 from chainrule.expression.tracing import trace as trace_function
 from chainrule.render.html import derivation_html
@@ -127,18 +127,9 @@ def _expression(formula: Formula) -> Expr:
 
 
 # --- derivatives
-_origins: WeakKeyDictionary[Expr, frozenset[Symbol]] = WeakKeyDictionary()
-
-
-def _derived(result: Expr, function: Expr) -> Expr:
-    """Remember which symbols a derivative's function had: those that dropped out may still be passed as values."""
-    _origins[result] = _origins.get(result, frozenset()) | frozenset(function.symbols.values())
-    return result
-
-
 def _value(e: Expr, values: Mapping[str, Any]) -> Any:
     """Return the value of `e`; sizes that only a symbol that dropped out shows are read off that symbol's array."""
-    dropped = [s for s in _origins.get(e, ()) if s.name in values]
+    dropped = [s for s in origins(e) if s.name in values]
     known = {name: np.asarray(value) for name, value in values.items()}
     return evaluate(stable(e), values, bind_sizes(list(dropped), known, None))
 
@@ -158,7 +149,7 @@ def jacobian(y: Formula, wrt: Expr | str) -> Expr:
     ('n', 'n')
     """
     e = _expression(y)
-    return _derived(simplify(differentiate.jacobian(e, wrt)), e)
+    return derived(simplify(differentiate.jacobian(e, wrt)), e)
 
 
 def grad(y: Formula, wrt: Expr | str, *, structured: bool = False) -> Expr:
@@ -176,7 +167,7 @@ def grad(y: Formula, wrt: Expr | str, *, structured: bool = False) -> Expr:
     """
     e = _expression(y)
     gradient = simplify(differentiate.grad(e, wrt))
-    return _derived(simplify(symmetric_gradient(gradient)) if structured else gradient, e)
+    return derived(simplify(symmetric_gradient(gradient)) if structured else gradient, e)
 
 
 def hessian(y: Formula, wrt: Expr | str, other: Expr | str | None = None) -> Expr:
@@ -190,7 +181,7 @@ def hessian(y: Formula, wrt: Expr | str, other: Expr | str | None = None) -> Exp
     first = differentiate.jacobian(e, x)
     if not (isinstance(second, Symbol) and second.facts):  # Sᵀ = S is a fact of the value, not of the way it may move
         first = simplify(first)
-    return _derived(simplify(differentiate.jacobian(first, second)), e)
+    return derived(simplify(differentiate.jacobian(first, second)), e)
 
 
 def vjp(y: Formula, wrt: Expr | str, cotangent: Expr | str) -> Expr:
@@ -204,7 +195,7 @@ def vjp(y: Formula, wrt: Expr | str, cotangent: Expr | str) -> Expr:
     Pᵀ dO
     """
     e = _expression(y)
-    return _derived(simplify(differentiate.vjp(e, wrt, direction(cotangent, e, e))), e)
+    return derived(simplify(differentiate.vjp(e, wrt, direction(cotangent, e, e))), e)
 
 
 def jvp(y: Formula, wrt: Expr | str, tangent: Expr | str) -> Expr:
@@ -219,7 +210,7 @@ def jvp(y: Formula, wrt: Expr | str, tangent: Expr | str) -> Expr:
     """
     e = _expression(y)
     x = differentiate.variable(e, wrt)
-    return _derived(simplify(differentiate.jvp(e, x, direction(tangent, x, e))), e)
+    return derived(simplify(differentiate.jvp(e, x, direction(tangent, x, e))), e)
 
 
 def direction(name: Expr | str, like: Expr, function: Expr) -> Expr:
@@ -357,10 +348,9 @@ def compile(  # noqa: A001
 ) -> Compiled:
     """Return one function that computes all expressions together, shared parts once.
 
-    It takes one array for each symbol, by name, and gives one array for one expression, a tuple for several. float32
-    and float64 are kept as given. A symbol that dropped out of a derivative may still be passed; `accept` allows more.
-    `constant=["X"]`: what depends on X alone, such as XᵀX, is computed in the first call and kept as long as the same
-    array object is passed for X; after changing that array in place call `.forget()`.
+    It takes one array for each symbol, by name, and gives one array for one expression, a tuple for several; float32
+    stays float32. Symbols that dropped out of a derivative, and those in `accept`, may be passed too. What depends on
+    `constant` symbols alone, such as XᵀX, is kept while the same array objects are passed, or until `.forget()`.
     Raises: DomainError for an unknown backend; when called, ShapeError naming the argument and what it disagrees with.
 
     >>> x = vector("x", "n")
@@ -368,8 +358,8 @@ def compile(  # noqa: A001
     >>> [float(part) if part.ndim == 0 else part.tolist() for part in f(x=[1.0, 2.0])]
     [5.0, [2.0, 4.0]]
     """
-    dropped = {s for e in exprs if isinstance(e, Expr) for s in _origins.get(e, ())}
-    return compile_expressions(*exprs, backend=backend, accept=(*dropped, *accept), constant=constant)
+    accepted = (*{s for e in exprs if isinstance(e, Expr) for s in origins(e)}, *accept)
+    return compile_expressions(*exprs, backend=backend, accept=accepted, constant=constant)
 
 
 def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str | None = None) -> str:
