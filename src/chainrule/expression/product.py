@@ -250,18 +250,26 @@ def _separated(product: _Product) -> Expr | None:
 
     A sum without such a term stays whole: Σᵢ (yᵢ − zᵢ), the sum of an error. Returns None where nothing is split.
     """
-    shaped = [factor for factor in product.factors if factor[1]]
-    if product.output or len(shaped) != 1:
-        return None
-    e, sub = shaped[0]
-    if not isinstance(e, Add) or len(set(sub)) < len(sub) or not any(_is_contracted(t) for t in e.args):
-        return None
-    joined = [(c, t) for c, t in zip(e.coefficients, e.args, strict=True) if not _is_contracted(t)]
-    terms = [(c, einsum([t], [sub], ())) for c, t in zip(e.coefficients, e.args, strict=True) if _is_contracted(t)]
+    for k, (e, sub) in enumerate(product.factors):
+        if not isinstance(e, Add) or not any(_is_contracted(t) for t in e.args):
+            continue
+        rest = [factor for j, factor in enumerate(product.factors) if j != k]
+        elsewhere = {*product.output, *(i for _, other in rest for i in other)}
+        if sub and len(set(sub)) == len(sub) and elsewhere.isdisjoint(sub):
+            factors = [*rest, (_sum_of_entries(e), ())]
+            return einsum([f for f, _ in factors], [s for _, s in factors], product.output)
+    return None
+
+
+def _sum_of_entries(e: Add) -> Expr:
+    """Return the sum of all entries, each term that is contracted by itself, the others together."""
+    every = tuple(range(e.ndim))
+    terms = list(zip(e.coefficients, e.args, strict=True))
+    parts = [(c, einsum([t], [every], ())) for c, t in terms if _is_contracted(t)]
+    joined = [(c, t) for c, t in terms if not _is_contracted(t)]
     if joined:
-        terms.append((1, einsum([total.add_terms(joined, e.shape)], [sub], ())))
-    scalars = [factor[0] for factor in product.factors if not factor[1]]
-    return einsum([total.add_terms(terms, ()), *scalars], [()] * (1 + len(scalars)), ())
+        parts.append((1, einsum([total.add_terms(joined, e.shape)], [every], ())))
+    return total.add_terms(parts, ())
 
 
 def _is_contracted(e: Expr) -> bool:
