@@ -57,8 +57,7 @@ def test_the_correct_line_that_is_printed_is_correct(path: Path) -> None:
     if first.kind == "update" or "cases" in first.text:
         return
     lines = text.split("\n")
-    lines[first.number - 1] = lines[first.number - 1].replace(
-        first.text.split(" = ", 1)[-1], first.correct.split(" = ", 1)[1]
-    )
+    old, new = first.text.split(" = ", 1)[-1], first.correct.split(" = ", 1)[1]
+    lines[first.number - 1] = lines[first.number - 1].replace(old, new)
     again = [line for line in cr.check("\n".join(lines)).lines if line.number == first.number]
     assert again[-1].verdict in ("correct", "correct up to layout"), again

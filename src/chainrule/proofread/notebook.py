@@ -105,6 +105,15 @@ class Notebook:
         self.facts.pop(name, None)
         self.names[name] = meaning
 
+    def restate(self, name: str | None, meaning: Expr) -> None:
+        """Take another definition of equal value, which may use names introduced since: f = x + u for f = x + x²."""
+        if name not in self.names or meaning.shape != self.names[name].shape:
+            return
+        symbol = self.symbol(name)
+        if not depends_on(meaning, symbol) and not any(depends_on(e, symbol) for e in self.names.values()):
+            del self.names[name]
+            self.names[name] = meaning
+
     def learn(self, shapes: Mapping[str, Shape], passing: bool = False) -> None:
         """Note the shapes that a formula showed; those of a claim only pass by."""
         for name, shape in shapes.items():

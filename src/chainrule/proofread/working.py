@@ -313,6 +313,8 @@ class Proofreader:
             self.not_built(row, right, best, subject, truth)
             return
         verdict, claim = best
+        if verdict.status == "correct" and subject.kind == "identity" and claim.stated is not None:
+            self.book.restate(plain_name(subject.left, row.form), claim.stated)
         if verdict.layout and verdict.status == "correct":
             self.layouts.setdefault(claim.function is not None and not claim.function.ndim, verdict.layout)
         self.add(row, subject.kind, verdict, claim, subject.left, right)
