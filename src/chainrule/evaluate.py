@@ -168,7 +168,7 @@ def _applied(e: Apply, args: list[Any], extent: tuple[int, ...], rational: bool)
         raise DomainError(f"{e.op.name} is not defined at these values: {str(error).lower()}") from None
     if not rational:
         return result
-    return np.vectorize(Fraction, otypes=[object])(result) if np.ndim(result) else Fraction(result)
+    return np.vectorize(Fraction, otypes=[object])(result) if np.ndim(result) else Fraction(np.asarray(result).item())
 
 
 def _sum_of_products(e: Einsum, args: list[Any], sizes: Mapping[str, int]) -> Any:

@@ -17,7 +17,7 @@ from chainrule.errors import ChainruleError, DomainError
 from chainrule.evaluate import evaluate_all
 from chainrule.expression.node import Apply, Expr, Number, Symbol, walk
 from chainrule.expression.shape import concrete
-from chainrule.verify.sample import Point, generic_points, sizes_for
+from chainrule.verify.sample import Point, generic_points, is_generic, sizes_for
 
 Answer = Literal["same", "different", "unsure"]
 SAME = 1e-9  # relative to the largest entry
@@ -76,7 +76,7 @@ class Grounds:
         for place in self.exact_places:
             try:
                 left, right = (np.asarray(v) for v in evaluate_all([a, b], place.values, place.sizes))
-            except (ChainruleError, ZeroDivisionError):
+            except (ChainruleError, ArithmeticError):
                 return None
             right = np.transpose(right) if turned else right
             if left.shape != right.shape or np.any(left != right):
@@ -166,10 +166,12 @@ def exact_points(roots: Sequence[Expr], count: int, seed: int, extra: Iterable[S
         return []
     rng = np.random.default_rng(seed + 5)
     sizes = sizes_for([*roots, *symbols.values()])
-    return [
-        Place({name: _fractions(s, concrete(s.shape, sizes), rng) for name, s in symbols.items()}, sizes)
-        for _ in range(count)
-    ]
+    places: list[Place] = []
+    for _ in range(4 * count):
+        values = {name: _fractions(s, concrete(s.shape, sizes), rng) for name, s in symbols.items()}
+        if is_generic(list(roots), {name: v.astype(float) for name, v in values.items()}, sizes):
+            places.append(Place(values, sizes))
+    return places[:count]
 
 
 def _fractions(symbol: Symbol, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -90,20 +90,26 @@ class Notebook:
     # --- what is said
     def declare(self, name: str, shape: Shape, facts: frozenset[str] = frozenset()) -> None:
         """Note a symbol's shape and facts."""
+        if self.shapes.get(name) != shape:
+            self.drop(name)
         self.shapes[name] = shape
         self.facts[name] = self.facts.get(name, frozenset()) | facts
         self.guessed.discard(name)
 
     def define(self, name: str, meaning: Expr, shapes: Mapping[str, Shape]) -> None:
         """Note a definition; what depended on an older meaning of the name keeps it."""
-        if name in self.names:
-            old: dict[Expr, Expr] = {self.symbol(name): self.names[name]}
-            self.names = {n: e if n == name else substitute(e, old) for n, e in self.names.items()}
-            del self.names[name]
+        self.drop(name)
         self.learn(shapes)
         self.shapes[name] = meaning.shape
         self.facts.pop(name, None)
         self.names[name] = meaning
+
+    def drop(self, name: str) -> None:
+        """Forget a definition; what depends on it keeps its meaning."""
+        if name in self.names:
+            old: dict[Expr, Expr] = {self.symbol(name): self.names[name]}
+            self.names = {n: e if n == name else substitute(e, old) for n, e in self.names.items()}
+            del self.names[name]
 
     def restate(self, name: str | None, meaning: Expr) -> None:
         """Take another definition of equal value, which may use names introduced since: f = x + u for f = x + x²."""

@@ -52,9 +52,10 @@ def verdict_of(
         return judge_branches(claim, [claim.expanded(branch) for branch in one.branches])
     outputs = 0 if target is None or target.entry or target.kind != "derivative" else target.outputs
     agreed = layouts.get(target is not None and not target.outputs, "")
-    verdict = judge(claim, one.side, outputs, agreed, one.loose)
+    side = "" if one.variant else one.side  # derivatives on the right are turned as it suits
+    verdict = judge(claim, side, outputs, agreed, one.loose)
     if verdict.rank > 1 and target is not None and target.direct is not None and has_total(rows, target):
-        other = judge(replace(claim, truth=target.direct), one.side, outputs, agreed, one.loose)
+        other = judge(replace(claim, truth=target.direct), side, outputs, agreed, one.loose)
         if other.status == "correct":
             return replace(other, why="as the partial derivative that holds other names still")
     return verdict
