@@ -109,7 +109,7 @@ def _of_power(node: Expr, base: Expr, k: Scalar, trial: Trial) -> Iterator[Edit]
             continue
         kind: Kind = "wrong function"
         if new in (k - 1, k + 1):
-            kind = "lost factor" if float(abs(new)) > float(abs(k)) else "spurious factor"
+            kind = "lost factor" if abs(Fraction(new)) > abs(Fraction(k)) else "spurious factor"
         says, shown = "the exponent of {0} should be {1}", (base, new)
         yield Edit(kind, 2, value ** float(new), partial(power_of, base, new), says, shown)
 
