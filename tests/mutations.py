@@ -1,5 +1,6 @@
 """Wrong lines made from right ones, for the proofreader: Python's own parser takes a closed form apart, one place is
-changed, and the text is read back like any reader's line.
+changed, and the text is read back like any reader's line. A line whose sizes do not fit together may be called "shape"
+whatever was changed; the caller adds that.
 
 Nothing here knows the proofreader. Which classes may be named for which change is fixed in `MUTATIONS`, with the reason
 where it is more than one. Whether a changed line differs at all is decided by numbers that came with the problem.
@@ -16,7 +17,6 @@ from typing import Any
 Shapes = dict[str, list[str]]
 Site = Iterator[tuple[ast.AST, frozenset[str]]]  # what stands at a place instead, and the classes that fit
 
-SHAPE = "shape"  # a change after which the sizes do not fit together may always be called that
 ORDER = "element-wise or matrix product"
 AXIS = "sum, mean or axis"
 TWINS = {"sin": "cos", "cos": "sin", "tanh": "sigmoid", "sigmoid": "tanh", "exp": "log", "log": "exp", "relu": "sigmoid",
@@ -33,28 +33,34 @@ class Mutant:
     accepted: frozenset[str]
 
 
-def mutants(closed_form: str, shapes: Shapes) -> Iterator[Mutant]:
-    """Yield every changed line: each mutation at each place where it applies."""
+def mutants(closed_form: str, shapes: Shapes, most: int = 6) -> Iterator[Mutant]:
+    """Yield the changed lines: each mutation at the places where it applies, `most` of them spread over a long line."""
     tree = ast.parse(closed_form, mode="eval")
     count = sum(1 for _ in ast.walk(tree))
     seen = {ast.unparse(tree)}
     for name, (mutate, accepted) in MUTATIONS.items():
+        found: list[Mutant] = []
         for place in range(count):
-            copied = copy.deepcopy(tree)
-            node = list(ast.walk(copied))[place]
+            node = list(ast.walk(tree))[place]
             for new, more in mutate(node, shapes):
-                changed = ast.unparse(_replaced(copied, node, new))
+                changed = ast.unparse(_replaced(tree, place, new))
                 if changed not in seen:
                     seen.add(changed)
-                    yield Mutant(name, changed, frozenset(accepted) | more | {SHAPE})
+                    found.append(Mutant(name, changed, frozenset(accepted) | more))
+        step = max(1, -(-len(found) // most))
+        yield from found[::step]
 
 
-def _replaced(tree: ast.Expression, old: ast.AST, new: ast.AST) -> ast.AST:
+def _replaced(tree: ast.Expression, place: int, new: ast.AST) -> ast.AST:
+    """A copy of the tree with another node at one place."""
+    copied = copy.deepcopy(tree)
+    old = list(ast.walk(copied))[place]
+
     class Swap(ast.NodeTransformer):
         def visit(self, node: ast.AST) -> Any:
             return new if node is old else self.generic_visit(node)
 
-    return ast.fix_missing_locations(Swap().visit(copy.copy(tree)) if tree.body is not old else ast.Expression(new))
+    return ast.fix_missing_locations(Swap().visit(copied))
 
 
 def plain(*nodes: ast.AST) -> Site:
@@ -111,9 +117,15 @@ def swap_products(node: ast.AST, shapes: Shapes) -> Site:
 
 def drop_term(node: ast.AST, shapes: Shapes) -> Site:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
-        yield from plain(node.left)
+        yield node.left, what_is_left(node.left)
         if isinstance(node.op, ast.Add):
-            yield from plain(node.right)
+            yield node.right, what_is_left(node.right)
+
+
+def what_is_left(node: ast.AST) -> frozenset[str]:
+    """Of 1 − t² only the 1 is left: then a factor is lost, not a term."""
+    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} - {"eye"}
+    return frozenset({"lost factor"} if not names else ())
 
 
 def sum_for_mean(node: ast.AST, shapes: Shapes) -> Site:
@@ -196,5 +208,6 @@ MUTATIONS: dict[str, tuple[Mutate, set[str]]] = {
     "wrong intermediate": (wrong_intermediate, {"wrong intermediate", "wrong symbol"}),
     "wrong function": (wrong_function, {"wrong function", "wrong intermediate"}),
     "wrong axis": (wrong_axis, {AXIS}),
-    "drop diag": (drop_diag, {"Jacobian given as its diagonal", "off-diagonal terms dropped", ORDER}),
+    # A diag(v) is A * v, entry by entry along the rows
+    "drop diag": (drop_diag, {"Jacobian given as its diagonal", ORDER}),
 }

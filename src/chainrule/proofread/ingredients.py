@@ -11,12 +11,14 @@ from chainrule.explain.fold import folded
 from chainrule.expression.build import diag, transpose
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Number, Ones, Symbol, walk
 from chainrule.expression.power import constant_value
+from chainrule.expression.product import einsum
 from chainrule.proofread.claim import Claim
 from chainrule.simplify.length import length
 from chainrule.simplify.simplify import simplify
 
 MOST = 140
 MOST_DERIVATIVES = 24
+MOST_TERMS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,32 @@ def _roots(claim: Claim) -> list[Expr]:
 
 def _parts(claim: Claim) -> Iterator[Expr]:
     """Every part of the truth and of the function, and the terms of sums with their numbers."""
-    for e in walk(*_roots(claim), claim.expanded(claim.truth)):
+    raw = _derived_anew(claim)
+    for e in walk(*_roots(claim), claim.expanded(claim.truth), *raw):
         yield e
         if isinstance(e, Add):
             yield from (c * t for c, t in zip(e.coefficients, e.args, strict=True) if c != 1)
+        elif isinstance(e, Einsum):
+            yield from _distributed(e)
+
+
+def _distributed(e: Einsum) -> Iterator[Expr]:
+    """The terms of a product with a sum among its factors, multiplied out."""
+    for k, factor in enumerate(e.args):
+        if isinstance(factor, Add) and 1 < len(factor.args) <= MOST_TERMS:
+            for term in factor.args:
+                args = [term if n == k else arg for n, arg in enumerate(e.args)]
+                yield einsum(args, e.subscripts, e.output)
+
+
+def _derived_anew(claim: Claim) -> list[Expr]:
+    """The derivative as reverse accumulation gives it, before it is simplified: its terms are those of the paths."""
+    if claim.function is None or len(claim.wrt) != 1:
+        return []
+    try:
+        return [jacobian(claim.function, claim.wrt[0])]
+    except ChainruleError:
+        return []
 
 
 def _derivatives(claim: Claim) -> list[tuple[Expr, str]]:
@@ -96,13 +120,3 @@ def _turned(e: Expr) -> Iterable[Expr]:
 
 def _is_useful(e: Expr) -> bool:
     return not isinstance(e, Number | Ones) and e.ndim <= 3 and (bool(e.symbols) or isinstance(e, Dimension | Einsum))
-
-
-def path_derivative(claim: Claim) -> Expr | None:
-    """Return the derivative of the claim's function worked out anew, None where there is nothing to derive."""
-    if claim.function is None or len(claim.wrt) != 1:
-        return None
-    try:
-        return jacobian(claim.function, claim.wrt[0])
-    except ChainruleError:
-        return None

@@ -9,10 +9,12 @@ from itertools import islice, product
 import numpy as np
 
 from chainrule.errors import ChainruleError
-from chainrule.expression.build import broadcast
-from chainrule.expression.node import Apply, Einsum, Expr, Identity, Number, Ones, Symbol
-from chainrule.expression.power import constant_value
+from chainrule.expression.build import broadcast, multiply
+from chainrule.expression.node import Add, Einsum, Expr, Identity, Number, Ones, Symbol
+from chainrule.expression.power import constant_value, exponent_of, power_of
 from chainrule.expression.product import factors_of
+from chainrule.expression.total import add_terms, scale
+from chainrule.proofread.difference import difference
 from chainrule.proofread.edit import LARGEST, Edit, Factors, Free, Kind, product_of
 from chainrule.proofread.ingredients import Ingredient
 from chainrule.proofread.trial import Array, Occurrence, Trial
@@ -25,10 +27,47 @@ LENGTH_COST = 0.02
 def inserted(here: Occurrence, trial: Trial, parts: Sequence[Ingredient], names: frozenset[str]) -> Iterator[Edit]:
     """Yield what the part becomes with something else in its place, or with one factor more."""
     yield from _replaced(here, trial, parts, names)
+    yield from _other_copy(here.node, trial, parts, names)
     if isinstance(here.parent, Einsum) and here.node.shape and not isinstance(here.node, Einsum):
         return  # the product around it takes the factor
-    if not isinstance(here.node, Ones | Number):
+    if not isinstance(here.node, Number):
         yield from _multiplied(here.node, trial, parts)
+    if not here.is_linear:
+        yield from _with_term(here.node, trial, parts)
+
+
+def _with_term(node: Expr, trial: Trial, parts: Sequence[Ingredient]) -> Iterator[Edit]:
+    """A term more, inside an operation, where its number cannot be solved for."""
+    value = trial.value(node)
+    for part in parts:
+        e = part.e
+        if e.ndim <= node.ndim and e.shape == node.shape[node.ndim - e.ndim :] and length(e) < 12:
+            wide = broadcast(e, node.shape)
+            for sign in (1, -1):
+                build = partial(add_terms, [(1, node), (sign, wide)], node.shape)
+                says = "the term {0} is missing"
+                new = value + sign * trial.value(wide)
+                yield Edit("lost term", 2.4 + _length(e), new, build, says, (scale(sign, e),))
+
+
+def _other_copy(node: Expr, trial: Trial, parts: Sequence[Ingredient], names: frozenset[str]) -> Iterator[Edit]:
+    """x² for x y, and 2x for x + y: one of two equal symbols should be another."""
+    base, k = exponent_of(node)
+    if isinstance(base, Symbol) and isinstance(k, int) and k >= 2:
+        for e in (part.e for part in parts if isinstance(part.e, Symbol)):
+            if e.shape == base.shape and e is not base:
+                value = trial.value(base) ** (k - 1) * trial.value(e)
+                found = difference(base, e, names)
+                build = partial(multiply, power_of(base, k - 1), e)
+                yield Edit(found.kind, 2.0, value, build, "{0} in place of {1}, once", (base, e))
+    for n, t in enumerate(node.args if isinstance(node, Add) else ()):
+        c = node.coefficients[n] if isinstance(node, Add) else 0
+        if isinstance(t, Symbol) and c in (2, -2, 3, -3):
+            for e in (part.e for part in parts if isinstance(part.e, Symbol) and part.e.shape == t.shape):
+                step = 1 if c > 0 else -1
+                value = trial.value(node) + step * (trial.value(e) - trial.value(t))
+                build = partial(add_terms, [(1, node), (step, e), (-step, t)], node.shape)
+                yield Edit(difference(t, e, names).kind, 2.0, value, build, "{0} in place of {1}, once", (t, e))
 
 
 def terms(here: Occurrence, trial: Trial, parts: Sequence[Ingredient]) -> Iterator[Free]:
@@ -62,26 +101,15 @@ def _replaced(here: Occurrence, trial: Trial, parts: Sequence[Ingredient], names
         e = part.e
         if e.shape != node.shape or e is node or node in e.args or isinstance(node, Ones | Number):
             continue  # (a sum or product of the part and something else lacks a term or a factor)
-        kind = _kind_of_swap(node, e, names)
-        cost = {"wrong symbol": 1.9, "wrong intermediate": 2.0, "wrong function": 2.3}[kind] + _length(e)
-        cost += 0 if isinstance(node, Symbol) else 0.6 + _length(node)
-        yield Edit(kind, cost, trial.value(e), partial(_itself, e), "{0} in place of {1}", (node, part))
+        found = difference(node, e, names)
+        same_kind = isinstance(node, Symbol) and isinstance(e, Symbol)
+        cost = found.cost + (0 if same_kind else 0.4 + _length(node) + _length(e))
+        says = "{0} in place of {1}" if same_kind else found.message.replace("{", "{{").replace("}", "}}")
+        yield Edit(found.kind, cost, trial.value(e), partial(_itself, e), says, (node, part))
 
 
 def _itself(e: Expr) -> Expr:
     return e
-
-
-def _kind_of_swap(old: Expr, new: Expr, names: frozenset[str]) -> Kind:
-    if isinstance(old, Symbol) and isinstance(new, Symbol):
-        return "wrong intermediate" if {old.name, new.name} & names else "wrong symbol"
-    if isinstance(old, Apply) and (new in old.args or _same_arguments(old, new)):
-        return "wrong function"
-    return "wrong intermediate"
-
-
-def _same_arguments(old: Apply, new: Expr) -> bool:
-    return isinstance(new, Apply) and new.op is not old.op and new.args == old.args
 
 
 # --- one factor more
@@ -161,7 +189,7 @@ def everywhere(
             if e is symbol or length(e) > 4 or symbol in e.symbols.values():
                 continue
             if e.shape == symbol.shape:
-                kind = _kind_of_swap(symbol, e, names)
+                kind = difference(symbol, e, names).kind
                 yield kind, 2.6 + _length(e), {symbol: e}, "{0} in place of {1}", (symbol, part)
             try:
                 scaled = symbol * e

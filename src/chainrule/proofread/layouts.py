@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from chainrule.expression.node import Dimension, Expr, Identity, Ones
-from chainrule.expression.power import exponent_of
-from chainrule.expression.product import factors_of
+from chainrule.expression.node import Expr
 from chainrule.expression.shape import show_shape
 from chainrule.expression.total import linear_terms
 from chainrule.proofread.claim import Claim
+from chainrule.proofread.difference import factor_count
 from chainrule.proofread.edit import Kind, Repair
 from chainrule.proofread.ingredients import in_names
 from chainrule.proofread.trial import Trial
@@ -49,21 +48,11 @@ def same_factors(claim: Claim, stated: Expr) -> Iterator[Repair]:
         if len(mine) != len(wanted) or len(mine) > 3:
             continue
         for (_, a), (_, b) in zip(mine, wanted, strict=True):
-            found = _compared(_factors(a), _factors(b), frozenset(claim.names))
+            found = _compared(factor_count(a), factor_count(b), frozenset(claim.names))
             if found is not None:
                 kind, says = found
                 yield Repair(kind, 1.9, in_names(claim.truth, claim), says)
                 return
-
-
-def _factors(e: Expr) -> Counter[Expr]:
-    """The factors, a whole power as so many of its base."""
-    result: Counter[Expr] = Counter()
-    for f, _ in factors_of(e):
-        base, k = exponent_of(f)
-        if not isinstance(base, Ones | Identity | Dimension):
-            result[base if isinstance(k, int) and k > 0 else f] += k if isinstance(k, int) and k > 0 else 1
-    return result
 
 
 def _compared(mine: Counter[Expr], wanted: Counter[Expr], names: frozenset[str]) -> tuple[Kind, str] | None:

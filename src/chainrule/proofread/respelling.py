@@ -15,18 +15,15 @@ from chainrule.proofread.edit import Kind
 from chainrule.syntax.tree import Binary, Call, Formula, Name, Num, Tree, Unary
 
 PRODUCTS = ("*", "@", "juxt", "dot", "otimes")
-MOST = 160
+MOST = 300
 
 Change = tuple[Kind, float, Tree, str]
 
 
 def respelled(formula: Formula, shapes: Mapping[str, Shape]) -> Iterator[tuple[Kind, float, Expr, str]]:
     """Yield the expressions of all small changes that fit together, each with its class, its cost and a sentence."""
-    tried = 0
-    for kind, cost, tree, says in _changes(formula.tree, formula, shapes):
-        tried += 1
-        if tried > MOST:
-            return
+    changes = sorted(_changes(formula.tree, formula, shapes), key=lambda change: change[1])
+    for kind, cost, tree, says in changes[:MOST]:
         try:
             yield (
                 kind,

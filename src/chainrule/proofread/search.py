@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from time import perf_counter
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy as np
 from chainrule.derivative.differentiate import substitute
 from chainrule.errors import ChainruleError
 from chainrule.expression.build import multiply
-from chainrule.expression.node import Expr
+from chainrule.expression.node import Add, Expr
 from chainrule.expression.total import add_terms, scale
-from chainrule.proofread.edit import Edit, Free, Kind, Repair, put_in, readings
+from chainrule.proofread.edit import Edit, Free, Kind, Repair, nice, put_in, readings
 from chainrule.proofread.ingredients import Ingredient
 from chainrule.proofread.insertion import everywhere, inserted, terms
 from chainrule.proofread.structure import structural
@@ -96,6 +97,7 @@ class Search:
         """A term may be missing, with any number before it; a number may be wrong."""
         if not here.is_linear:
             return
+        self._renumbered(here)
         node, value = here.node, self.first.value(here.node)
         listed: list[Free] = [*_own(here, self.first), *terms(here, self.first, self.parts)]
         base = self.first.value(self.line)
@@ -104,6 +106,27 @@ class Search:
             return
         for k, number in fitted(pushed - base, self.first.target - base, self.first.scale):
             self._numbered(here, node, listed[k], number)
+
+    def _renumbered(self, here: Occurrence) -> None:
+        """The numbers before the terms of a sum, all found at once."""
+        node = here.node
+        if not isinstance(node, Add) or len(node.args) < 2:
+            return
+        terms = np.stack([self.first.value(arg) for arg in node.args])
+        none, *lines = self._pushed(here, np.concatenate([np.zeros((1, *terms.shape[1:])), terms]))
+        moves = np.stack([(line - none).reshape(-1) for line in lines], axis=1)
+        numbers, _, rank, _ = np.linalg.lstsq(moves, (self.first.target - none).reshape(-1), rcond=1e-10)
+        found = [Fraction(0) if abs(n) < 1e-9 else nice(float(n)) for n in numbers]
+        if rank < len(found) or any(f is None for f in found):
+            return
+        pairs = [(f, t) for f, t in zip(found, node.args, strict=True) if f is not None]
+        kind, cost, says = renumbered(node, [f for f, _ in pairs])
+        line = put_in(here, add_terms(pairs, node.shape))
+        self._keep_line(kind, cost + DEEPER * len(here.path), line, says)
+
+    def _pushed(self, here: Occurrence, batch: Array) -> Array:
+        lines = self.first.pushed(here.path, batch)
+        return np.zeros((len(batch), *self.first.target.shape)) if lines is None else lines
 
     def _numbered(self, here: Occurrence, node: Expr, free: Free, number: float) -> None:
         for c, size in readings(number, dict(self.first.place.sizes))[:3]:
@@ -138,6 +161,23 @@ class Search:
 def _own(here: Occurrence, trial: Trial) -> Iterator[Free]:
     """The part itself: another number before it."""
     yield Free("constant factor", 1.2, trial.value(here.node), here.node, "{0}")
+
+
+def renumbered(node: Add, numbers: Sequence[Fraction]) -> tuple[Kind, float, str]:
+    """Say which terms of a sum have which wrong number."""
+    changed = [(c, f, t) for c, f, t in zip(node.coefficients, numbers, node.args, strict=True) if c != f]
+    shown = " and ".join(str(scale(c, t)) for c, _, t in changed)
+    wanted = " and ".join(str(scale(f, t)) for _, f, t in changed)
+    cost = 1.15 + 0.1 * len(changed)
+    if all(f == -c for c, f, _ in changed):
+        return "sign", cost, f"the sign of {shown} is wrong"
+    if all(f == 0 for _, f, _ in changed):
+        return "spurious term", cost + 0.8, f"{shown} should not be there"
+    return (
+        "constant factor",
+        cost + (0.4 if len({f / Fraction(c) for c, f, _ in changed}) == 1 else 1.2),
+        (f"{shown} should be {wanted}"),
+    )
 
 
 def fitted(moves: Array, gap: Array, largest: float) -> list[tuple[int, float]]:

@@ -81,6 +81,19 @@ def _of_sum(node: Add, trial: Trial) -> Iterator[Edit]:
             new = whole + (float(m) - 1) * value
             says = "the term {0} should be {1}"
             yield Edit("constant factor", 1.6, new, partial(build, c * m), says, (shown, scale(c * m, term)))
+    yield from _two_signs(node, trial)
+
+
+def _two_signs(node: Add, trial: Trial) -> Iterator[Edit]:
+    """Two terms with the other sign: a minus before a bracket."""
+    pairs = list(zip(node.coefficients, node.args, strict=True))
+    whole = trial.value(node)
+    for a, b in combinations(range(len(pairs)), 2) if 2 < len(pairs) <= 6 else ():
+        moved = sum(2 * float(pairs[k][0]) * trial.value(pairs[k][1]) for k in (a, b))
+        coefficients = [-c if k in (a, b) else c for k, (c, _) in enumerate(pairs)]
+        build = partial(add_terms, list(zip(coefficients, node.args, strict=True)), node.shape)
+        shown = tuple(scale(*pairs[k]) for k in (a, b))
+        yield Edit("sign", 1.4, whole - moved, build, "the signs of {0} and {1} are wrong", shown)
 
 
 def _with_coefficient(node: Add, k: int, c: Scalar) -> Expr:
@@ -120,6 +133,7 @@ def _of_product(node: Einsum, trial: Trial) -> Iterator[Edit]:
     yield from _turned_factor(node, trial)
     yield from _other_products(node, trial)
     yield from _other_axes(node, trial)
+    yield from _with_diagonal(node, trial)
     if sorted(node.shape, key=str)[:1] and len(set(node.shape)) < node.ndim:
         yield from _turned(node, trial)
 
@@ -171,6 +185,17 @@ def _without_factor(node: Einsum, trial: Trial) -> Iterator[Edit]:
             yield _edit("spurious factor", 2, node, _renamed(rest, {gone: keep}), trial, says, e)
 
 
+def _with_diagonal(node: Einsum, trial: Trial) -> Iterator[Edit]:
+    """diag(v) where v was spread over the rows or columns."""
+    pairs = _pairs(node)
+    for k, (e, sub) in enumerate(pairs):
+        for j in node.output:
+            if isinstance(e, Ones) and len(sub) == 1 and j not in sub and node.sizes[j] == e.shape[0]:
+                changed = [*pairs[:k], (Identity(e.shape[0]), (sub[0], j)), *pairs[k + 1 :]]
+                says = "{0} should be a diagonal matrix, not a vector"
+                yield _edit("Jacobian given as its diagonal", 1.6, node, changed, trial, says, node)
+
+
 def _renamed(pairs: Factors, names: dict[int, int]) -> list[tuple[Expr, tuple[int, ...]]]:
     return [(e, tuple(names.get(i, i) for i in sub)) for e, sub in pairs]
 
@@ -188,9 +213,10 @@ def _turned_factor(node: Einsum, trial: Trial) -> Iterator[Edit]:
         for some in combinations(group, 2):
             swapped = [(e, _swapped(s, i, j)) if k in some else (e, s) for k, (e, s) in enumerate(pairs)]
             names = tuple(pairs[k][0] for k in some)
-            yield _edit(
-                "transpose", 1.9, node, swapped, trial, "the product of {0} and {1} should be transposed", *names
-            )
+            crossed = (i in node.output) != (j in node.output)
+            kind: Kind = ORDER if crossed else "transpose"
+            says = "{0} and {1} are multiplied over the wrong axis" if crossed else "{0} {1} should be transposed"
+            yield _edit(kind, 1.9, node, swapped, trial, says, *names)
 
 
 def _swapped(sub: tuple[int, ...], i: int, j: int) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from chainrule.errors import ChainruleError, DomainError
 from chainrule.evaluate import Place
 from chainrule.expression.node import Add, Apply, Einsum, Expr, Symbol
 from chainrule.expression.op import numpy_code
+from chainrule.expression.power import constant_value
 from chainrule.expression.shape import concrete
 from chainrule.proofread.claim import Claim
 from chainrule.verify.sample import draw, is_generic, sizes_for
@@ -52,6 +53,8 @@ def occurrences(root: Expr) -> list[Occurrence]:
     result = [Occurrence(root, ())]
     for here in result:
         for k, arg in enumerate(here.node.args):
+            if isinstance(here.node, Apply) and constant_value(arg) is not None:
+                continue  # the exponent of a power belongs to the power
             if len(result) < MOST_OCCURRENCES:
                 result.append(Occurrence(arg, ((here.node, k), *here.path)))
     return result
@@ -98,7 +101,9 @@ class Trial:
 
     def _step(self, whole: Expr, k: int, batch: Array) -> Array | None:
         if isinstance(whole, Add):
-            return np.asarray(self.value(whole) + float(whole.coefficients[k]) * (batch - self.value(whole.args[k])))
+            pairs = zip(whole.coefficients, whole.args, strict=True)
+            others = [float(c) * self.value(arg) for n, (c, arg) in enumerate(pairs) if n != k]
+            return np.asarray(float(whole.coefficients[k]) * batch + sum(others, np.zeros(())))
         if isinstance(whole, Einsum):
             around, letters = self._surrounding(whole, k)
             sub = whole.subscripts[k]
@@ -126,18 +131,18 @@ class Trial:
         return self.surroundings[whole, k]
 
 
-def trials(claim: Claim, count: int = 3, seed: int = 0) -> list[Trial]:
+def trials(claim: Claim, count: int = 5, seed: int = 0) -> list[Trial]:
     """Return points at which the line and the truth are defined and smooth, of different sizes.
 
     Raises: DomainError if there is none.
     """
-    lines = [claim.truth, *([] if claim.stated is None else [claim.stated])]
     definitions = {name: claim.expanded(Symbol(name, d.shape)) for name, d in claim.names.items()}
-    roots = [*(claim.expanded(e) for e in lines), *definitions.values()]
+    roots = [claim.expanded(claim.truth), *definitions.values()]
     if claim.function is not None:
         roots.append(claim.expanded(claim.function))
-    found = []
-    for values, sizes in _points(roots, seed):
+    lines = [] if claim.stated is None else [claim.expanded(claim.stated)]
+    found: list[Trial] = []
+    for values, sizes in (*_points([*roots, *lines], count, seed), *_points(roots, count, seed)):
         place = Place(values, sizes)
         for name, definition in definitions.items():
             place.define(name, place.value(definition))
@@ -149,7 +154,7 @@ def trials(claim: Claim, count: int = 3, seed: int = 0) -> list[Trial]:
     return found
 
 
-def _points(roots: Sequence[Expr], seed: int) -> Iterator[tuple[Mapping[str, Array], Mapping[str, int]]]:
+def _points(roots: Sequence[Expr], count: int, seed: int) -> Iterator[tuple[Mapping[str, Array], Mapping[str, int]]]:
     """Yield points whose sizes change from one to the next: a 3 that is the number of rows gives itself away."""
     symbols: dict[str, Symbol] = {}
     for root in roots:
@@ -157,12 +162,22 @@ def _points(roots: Sequence[Expr], seed: int) -> Iterator[tuple[Mapping[str, Arr
     rng = np.random.default_rng(seed + 101)
     turn = 0
     for attempt in range(ATTEMPTS):
-        sizes = sizes_for(roots, turn)
+        sizes = _shuffled(sizes_for(roots, turn), rng, turn)
         try:
             point = {name: draw(s, concrete(s.shape, sizes), rng, attempt) for name, s in symbols.items()}
             good = is_generic(list(roots), point, sizes)
         except ChainruleError:
             good = False
-        turn += 1 if good or attempt % 16 == 15 else 0
+        turn += 1 if good or attempt % 8 == 7 else 0
         if good:
             yield point, sizes
+            count -= 1
+        if not count:
+            return
+
+
+def _shuffled(sizes: dict[str, int], rng: np.random.Generator, turn: int) -> dict[str, int]:
+    """Return the sizes in another order, after the usual ones: X inv(XᵀX) wants a tall X, and others a wide one."""
+    if turn < 2:
+        return sizes
+    return dict(zip(sizes, (int(n) for n in rng.permutation(list(sizes.values()))), strict=True))
