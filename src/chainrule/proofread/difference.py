@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Identity, Number, Ones, Symbol
 from chainrule.expression.power import exponent_of
 from chainrule.expression.product import factors_of
 from chainrule.expression.shape import Scalar
-from chainrule.proofread.edit import Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The class of the mistake that leads from the right expression to the wrong one, its cost, and a sentence."""
-
-    kind: Kind
-    cost: float
-    message: str
+from chainrule.proofread.edit import Difference, Kind
 
 
 def difference(wrong: Expr, right: Expr, names: frozenset[str]) -> Difference:

@@ -28,6 +28,15 @@ DENOMINATOR = 24
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """The class of the mistake that leads from the right expression to the wrong one, its cost, and a sentence."""
+
+    kind: Kind
+    cost: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """A change of one part. `value` is what the part becomes at the first point, `build` makes its expression.
 
@@ -41,11 +50,15 @@ class Edit:
     build: Callable[[], Expr]
     says: str
     shown: tuple[object, ...] = ()
+    named: Callable[[], Difference] | None = None  # finds the class and the sentence, for what turns out to match
 
     @property
-    def message(self) -> str:
-        """The sentence."""
-        return self.says.format(*self.shown)
+    def difference(self) -> Difference:
+        """The class, the cost and the sentence."""
+        if self.named is None:
+            return Difference(self.kind, self.cost, self.says.format(*self.shown))
+        found = self.named()
+        return Difference(found.kind, found.cost + self.cost, found.message)
 
 
 @dataclass(frozen=True, slots=True)

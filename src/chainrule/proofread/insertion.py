@@ -57,9 +57,8 @@ def _other_copy(node: Expr, trial: Trial, parts: Sequence[Ingredient], names: fr
         for e in (part.e for part in parts if isinstance(part.e, Symbol)):
             if e.shape == base.shape and e is not base:
                 value = trial.value(base) ** (k - 1) * trial.value(e)
-                found = difference(base, e, names)
                 build = partial(multiply, power_of(base, k - 1), e)
-                yield Edit(found.kind, 2.0, value, build, "{0} in place of {1}, once", (base, e))
+                yield Edit("wrong symbol", 0.1, value, build, "", (), partial(difference, base, e, names))
     for n, t in enumerate(node.args if isinstance(node, Add) else ()):
         c = node.coefficients[n] if isinstance(node, Add) else 0
         if isinstance(t, Symbol) and c in (2, -2, 3, -3):
@@ -67,7 +66,7 @@ def _other_copy(node: Expr, trial: Trial, parts: Sequence[Ingredient], names: fr
                 step = 1 if c > 0 else -1
                 value = trial.value(node) + step * (trial.value(e) - trial.value(t))
                 build = partial(add_terms, [(1, node), (step, e), (-step, t)], node.shape)
-                yield Edit(difference(t, e, names).kind, 2.0, value, build, "{0} in place of {1}, once", (t, e))
+                yield Edit("wrong symbol", 0.1, value, build, "", (), partial(difference, t, e, names))
 
 
 def terms(here: Occurrence, trial: Trial, parts: Sequence[Ingredient]) -> Iterator[Free]:
@@ -101,11 +100,9 @@ def _replaced(here: Occurrence, trial: Trial, parts: Sequence[Ingredient], names
         e = part.e
         if e.shape != node.shape or e is node or node in e.args or isinstance(node, Ones | Number):
             continue  # (a sum or product of the part and something else lacks a term or a factor)
-        found = difference(node, e, names)
-        same_kind = isinstance(node, Symbol) and isinstance(e, Symbol)
-        cost = found.cost + (0 if same_kind else 0.4 + _length(node) + _length(e))
-        says = "{0} in place of {1}" if same_kind else found.message.replace("{", "{{").replace("}", "}}")
-        yield Edit(found.kind, cost, trial.value(e), partial(_itself, e), says, (node, part))
+        cost = 0 if isinstance(node, Symbol) and isinstance(e, Symbol) else 0.4 + _length(node) + _length(e)
+        named = partial(difference, node, e, names)
+        yield Edit("wrong symbol", cost, trial.value(e), partial(_itself, e), "", (), named)
 
 
 def _itself(e: Expr) -> Expr:
@@ -124,14 +121,10 @@ def _multiplied(node: Expr, trial: Trial, parts: Sequence[Ingredient]) -> Iterat
             value = np.asarray(np.einsum(whole, letters, trial.value(part.e), list(sub), list(output)))
             cost = 2 + _length(part.e) + (0 if sub else 0.1)
             build = partial(product_of, [*pairs, (part.e, sub)], output, sizes)
-            says = "a factor is missing: multiply {1} by {0}"
-            yield Edit("lost factor", cost, value, build, says, (part, _named(node)))
+            says = "a factor is missing: multiply by {0}"
+            yield Edit("lost factor", cost, value, build, says, (part,))
         if part.e.ndim == 2 and part.e.shape[0] == part.e.shape[1]:
             yield from _chained(node, pairs, sizes, output, part, trial)
-
-
-def _named(node: Expr) -> str:
-    return str(node) if length(node) <= 12 else "it"
 
 
 def _sizes(node: Expr) -> dict[int, int | str]:

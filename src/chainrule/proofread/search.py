@@ -78,8 +78,8 @@ class Search:
         if lines is None:
             return
         for k in np.flatnonzero(self.first.matching(lines)):
-            edit = listed[k]
-            self._keep(edit.kind, edit.cost + DEEPER * len(here.path), here, edit.build, edit.message)
+            found = listed[k].difference
+            self._keep(found.kind, found.cost + DEEPER * len(here.path), here, listed[k].build, found.message)
 
     def _keep(self, kind: Kind, cost: float, here: Occurrence, build: object, message: str) -> None:
         try:
