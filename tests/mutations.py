@@ -19,8 +19,8 @@ Site = Iterator[tuple[ast.AST, frozenset[str]]]  # what stands at a place instea
 
 ORDER = "element-wise or matrix product"
 AXIS = "sum, mean or axis"
-TWINS = {"sin": "cos", "cos": "sin", "tanh": "sigmoid", "sigmoid": "tanh", "exp": "log", "log": "exp", "relu": "sigmoid",
-         "inv": None, "sqrt": None}  # fmt: skip
+TWINS = {"sin": "cos", "cos": "sin", "tanh": "sigmoid", "sigmoid": "tanh", "exp": "log", "log": "exp",
+         "relu": "sigmoid", "inv": None, "sqrt": None}  # fmt: skip
 PRODUCTS = (ast.Mult, ast.MatMult)
 
 
@@ -88,7 +88,7 @@ def flip_sign(node: ast.AST, shapes: Shapes) -> Site:
 
 
 def drop_factor(node: ast.AST, shapes: Shapes) -> Site:
-    """A factor that is a number or a size is a constant factor; one that is a term's all is a lost factor all the same."""
+    """What is lost is a constant if it was a number or a size, else a factor."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, (*PRODUCTS, ast.Div)):
         yield node.left, classes_of_factor(node.right, shapes)
         if not isinstance(node.op, ast.Div):
@@ -133,9 +133,8 @@ def sum_for_mean(node: ast.AST, shapes: Shapes) -> Site:
         other = "mean" if node.func.id == "sum" else "sum"
         yield from plain(ast.Call(ast.Name(other, ast.Load()), node.args, node.keywords))
     sizes = {size for shape in shapes.values() for size in shape}
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-        if isinstance(node.right, ast.Name) and node.right.id in sizes:
-            yield from plain(node.left)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and ast.unparse(node.right) in sizes:
+        yield from plain(node.left)
 
 
 def wrong_symbol(node: ast.AST, shapes: Shapes) -> Site:

@@ -51,6 +51,7 @@ from chainrule.api import (
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError, UnknownSymbol
 from chainrule.expression.build import NUMPY
 from chainrule.proofread.check import check
+from chainrule.proofread.gradients import check_gradient
 from chainrule.proofread.report import Report
 
 __version__ = "0.1.0"
@@ -70,8 +71,8 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ChainruleError", "Compiled", "Derivation", "DomainError", "Expr", "FormulaSyntaxError", "Report", "ShapeError",
-    "Symbol", "UnknownSymbol", "check", "compile", "contract", "derive", "describe", "diag", "dot", "eye",
-    "formula", "grad", "hessian", "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply", "newton",
-    "ones", "outer", "parse", "power", "scalar", "simplify", "source", "sum", "symbol", "trace", "transpose",
-    "vec_form", "vector", "vjp", "zeros",
+    "Symbol", "UnknownSymbol", "check", "check_gradient", "compile", "contract", "derive", "describe", "diag", "dot",
+    "eye", "formula", "grad", "hessian", "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean", "multiply",
+    "newton", "ones", "outer", "parse", "power", "scalar", "simplify", "source", "sum", "symbol", "trace",
+    "transpose", "vec_form", "vector", "vjp", "zeros",
 ]  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from time import perf_counter
+from typing import Any
 
 from chainrule.errors import ChainruleError
-from chainrule.expression.node import Add, Expr
+from chainrule.expression.node import Add, Expr, Symbol
 from chainrule.expression.total import scale
 from chainrule.proofread.claim import Claim
 from chainrule.proofread.counterexample import Counterexample, smallest_counterexample
@@ -63,6 +64,23 @@ def diagnose(claim: Claim, seconds: float = SECONDS) -> Diagnosis | None:
     if holds(stated, points):
         return None
     return _diagnosis(claim, sorted(_repairs(claim, stated, points, seconds), key=_cost))
+
+
+def diagnose_values(
+    claim: Claim, name: Symbol, values: Callable[[Mapping[str, Any]], Any], seconds: float = SECONDS
+) -> Diagnosis | None:
+    """Return why something is wrong of which only values are known: `name` stands for it, `values` gives them.
+
+    None if there is nothing to say, or if it cannot be worked out at other points.
+    """
+    try:
+        points = trials(claim)
+        for trial in points:
+            trial.place.define(name.name, values(trial.place.arrays))
+        found = sorted(_repairs(claim, name, points, seconds), key=_cost)
+    except Exception:  # the values come from a function of the user's
+        return None
+    return _diagnosis(claim, found) if found else None
 
 
 def _cost(repair: Repair) -> float:
@@ -152,6 +170,6 @@ def _diagnosis(claim: Claim, found: Sequence[Repair]) -> Diagnosis:
             readings.setdefault(other.kind, other.message)
     if claim.kind == "identity" and best.kind == "lost term":
         readings.setdefault("wrong expansion", "expanded wrongly")
-    if claim.stated is None and best.kind != "shape":
+    if claim.error is not None and best.kind != "shape":
         readings = {"shape": "the shapes do not fit together", **readings}
     return Diagnosis(best.kind, best.message, best.line, example, tuple(readings.items())[:2])

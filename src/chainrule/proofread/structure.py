@@ -7,6 +7,8 @@ from fractions import Fraction
 from functools import partial
 from itertools import combinations
 
+import numpy as np
+
 from chainrule.expression.build import multiply, transpose
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Identity, Ones
 from chainrule.expression.power import constant_value, exponent_of, power_of
@@ -124,7 +126,9 @@ def _of_power(node: Expr, base: Expr, k: Scalar, trial: Trial) -> Iterator[Edit]
         if new in (k - 1, k + 1):
             kind = "lost factor" if abs(Fraction(new)) > abs(Fraction(k)) else "spurious factor"
         says, shown = "the exponent of {0} should be {1}", (base, new)
-        yield Edit(kind, 2, value ** float(new), partial(power_of, base, new), says, shown)
+        with np.errstate(all="ignore"):
+            changed = value ** float(new)
+        yield Edit(kind, 2, changed, partial(power_of, base, new), says, shown)
 
 
 # --- products

@@ -72,6 +72,14 @@ class Trial:
         """Return the value of an expression in the reader's names."""
         return np.asarray(self.place.value(e), dtype=float)
 
+    def has(self, e: Expr) -> bool:
+        """True if an expression can be worked out here."""
+        try:
+            self.value(e)
+        except ChainruleError:
+            return False
+        return True
+
     @property
     def scale(self) -> float:
         """The largest entry of the truth."""
@@ -146,7 +154,9 @@ def trials(claim: Claim, count: int = 5, seed: int = 0) -> list[Trial]:
         place = Place(values, sizes)
         for name, definition in definitions.items():
             place.define(name, place.value(definition))
-        found.append(Trial(place, np.asarray(place.value(claim.truth), dtype=float)))
+        trial = Trial(place, np.asarray(place.value(claim.truth), dtype=float))
+        if claim.stated is None or trial.has(claim.stated):
+            found.append(trial)
         if len(found) == count:
             return found
     if not found:
