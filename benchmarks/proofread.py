@@ -42,11 +42,15 @@ VISIBLE = 1e-6  # a mutant that differs by less, relative to the derivative, cou
 
 @dataclass
 class Row:
-    """One mutation: how many mutants differ, how many were called wrong, and rightly explained."""
+    """One mutation: how many mutants differ, how many were found out, and how many rightly explained.
+
+    Found out is a line that is called wrong, or right under a condition only (`on_condition`: 2A for A + Aᵀ).
+    """
 
     mutation: str
     differ: int = 0
     wrong: int = 0
+    on_condition: int = 0
     right_class: int = 0
     among_readings: int = 0
     seconds: float = 0.0
@@ -78,9 +82,9 @@ def claim_of(p: dict, text: str) -> Claim:
     return Claim("derivative", function, (x,) * p["order"], stated, truth, {}, written, shapes)
 
 
-def called_wrong(claim: Claim) -> bool:
+def verdict(claim: Claim) -> str:
     """The checker's verdict; a line whose shapes disagree is wrong."""
-    return claim.stated is None or judge(claim).status == "wrong"
+    return "wrong" if claim.stated is None else judge(claim).status
 
 
 def differs(p: dict, stated: Expr | None) -> bool:
@@ -182,12 +186,14 @@ def measure(every: int, verbose: bool) -> tuple[list[Row], Counter[tuple[str, st
     for p, mutant, claim in cases(every):
         row = rows[mutant.mutation]
         started = time.perf_counter()
-        wrong = called_wrong(claim)
+        said = verdict(claim)
+        wrong = said in ("wrong", "correct if")
         found = diagnose(claim) if wrong else None
         row.seconds += time.perf_counter() - started
         accepted = accepted_classes(mutant, claim)
         row.differ += 1
         row.wrong += wrong
+        row.on_condition += said == "correct if"
         kind = found.kind if found else "no class" if wrong else "not called wrong"
         row.right_class += kind in accepted
         row.among_readings += found is not None and bool(accepted & set(found.kinds))
@@ -207,14 +213,15 @@ def accepted_classes(mutant: Mutant, claim: Claim) -> frozenset[str]:
 
 
 def table(rows: list[Row]) -> str:
-    lines = [f"{'mutation':22}{'differ':>8}{'wrong':>9}{'class':>9}{'or among':>10}{'ms each':>9}"]
+    lines = [f"{'mutation':22}{'differ':>8}{'found':>9}{'of it if':>10}{'class':>9}{'or among':>10}{'ms each':>9}"]
     total = Row("all")
     for row in rows:
-        for key in ("differ", "wrong", "right_class", "among_readings", "seconds"):
+        for key in ("differ", "wrong", "on_condition", "right_class", "among_readings", "seconds"):
             setattr(total, key, getattr(total, key) + getattr(row, key))
     for row in [*rows, total]:
         n = max(row.differ, 1)
-        shares = f"{row.wrong / n:>9.1%}{row.right_class / n:>9.1%}{row.among_readings / n:>10.1%}"
+        shares = f"{row.wrong / n:>9.1%}{row.on_condition / n:>10.1%}{row.right_class / n:>9.1%}"
+        shares += f"{row.among_readings / n:>10.1%}"
         lines.append(f"{row.mutation:22}{row.differ:>8}{shares}{1000 * row.seconds / n:>9.0f}")
     return "\n".join(lines)
 

@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.errors import ChainruleError, DomainError
 from chainrule.evaluate import evaluate_all
 from chainrule.expression.node import Apply, Expr, Number, Symbol, walk
+from chainrule.expression.power import constant_value, power
 from chainrule.expression.shape import concrete
 from chainrule.verify.sample import Point, generic_points, is_generic, sizes_for
 
@@ -128,10 +129,12 @@ def decided(answers: Iterable[Answer]) -> Answer:
 
 
 def is_rational(e: Expr) -> bool:
-    """True if the value is exact on fractions: sums, products, gates and constants that are fractions."""
+    """True if the value is exact on fractions: sums, products, whole powers, gates and constants that are fractions."""
     for node in walk(e):
         if isinstance(node, Apply) and not node.op.rational:
             return False
+        if isinstance(node, Apply) and node.op is power and not isinstance(constant_value(node.args[1]), int):
+            return False  # √ of a fraction is a float
         if isinstance(node, Number) and isinstance(node.value, float):
             return False
     return True
