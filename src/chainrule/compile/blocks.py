@@ -17,6 +17,7 @@ ALONE = 1 << 20  # bytes below which one thread is faster than two
 CHUNK = 1 << 18  # bytes of a chunk at least
 MOST_CHUNKS = 64
 SUMS = 1 << 21  # bytes of all chunks' sums at most
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def thread_count() -> int:
     named = os.environ.get(VARIABLE, "")
     if named.isdecimal() and int(named):
         return int(named)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return PROCESSORS
 
 
 class _Pool:

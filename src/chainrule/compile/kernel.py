@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from chainrule.compile.nest import At, Nest
 from chainrule.compile.program import (
@@ -30,6 +31,7 @@ from chainrule.compile.rows import Pass
 from chainrule.compile.scalars import double, single
 
 UNROLLED = 4
+NO_STEPS: Mapping[str, int] = MappingProxyType({})
 HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
 
 from __future__ import annotations
@@ -53,15 +55,16 @@ class Kernel:
     sizes: tuple[str, ...]  # named sizes, by parameter
 
 
-def kernel_of(task: Pass, kind: str, lanes: bool) -> Kernel | None:
+def kernel_of(task: Pass, kind: str, lanes: bool, steps: Mapping[str, int] = NO_STEPS) -> Kernel | None:
     """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.
 
-    That is so for operations that have no scalar code, and for products of matrices within a block of rows.
+    That is so for operations that have no scalar code, and for products of matrices within a block of rows unless the
+    rows are the inner loop. `steps` says how many steps at a time a loop over a size takes, where it is not four.
     """
     body = expanded(task.program)
     if body is None:
         return None
-    writer = _Writer(body, task, kind, lanes)
+    writer = _Writer(body, task, kind, lanes, steps)
     return writer.kernel() if writer.is_possible() else None
 
 
@@ -71,6 +74,7 @@ class _Writer:
     task: Pass
     kind: str
     lanes: bool
+    steps: Mapping[str, int]
     rows: list[int | None] = field(default_factory=list)
     stored: set[int] = field(default_factory=set)
     groups: dict[tuple[int, tuple[str, ...]], list[int]] = field(default_factory=dict)
@@ -89,8 +93,11 @@ class _Writer:
         return all(self._is_plain(k, step) for k, step in enumerate(self.program.instructions))
 
     def _is_plain(self, k: int, step: Instruction) -> bool:
+        if isinstance(step.action, Load) and self.rows[k] is None:
+            return len(set(step.output)) == len(step.output)
         inner = self._inner(step)
-        if len(set(inner)) < len(inner) or len(inner) > 1 or any(isinstance(n, int) for n in inner):
+        is_matrix_product = self.lanes and isinstance(step.action, Contract) and bool(step.summed)
+        if len(set(inner)) < len(inner) or len(inner) > 1 + is_matrix_product or any(isinstance(n, int) for n in inner):
             return False
         if any(len(set(sub)) < len(sub) for sub in (*step.subscripts, step.output)):
             return False
@@ -198,7 +205,9 @@ class _Writer:
         return len(users) > 1 and isinstance(step.action, Map) and bool(re.search(r"\w\(|\*\*", self.line(k)))
 
     def _space(self, k: int) -> tuple[str, ...]:
-        return tuple(str(n) for n in self._inner(self.program.instructions[k]))
+        """The sizes of the inner loops, those that the value has before those that it is summed over."""
+        step = self.program.instructions[k]
+        return tuple(sorted(map(str, self._inner(step)), key=lambda n: n not in step.shape))
 
     def _arrange(self) -> None:
         roots = self._roots()
@@ -266,7 +275,11 @@ class _Writer:
         loops = [*inner, ("i", "size")] if self.lanes else [("i", "size"), *inner]
         labels = {k: self._labels(k, space) for k in roots}
         summed = all(self.program.instructions[k].summed for k in roots)
-        unroll = UNROLLED if space and summed and (self.lanes or level > 0) else 1
+        unroll: tuple[int, ...] = ()
+        if self.lanes and space and summed:
+            unroll = tuple(self.steps.get(n, UNROLLED) for n in space)
+        elif space and summed and level > 0:
+            unroll = (UNROLLED,)
         return Nest(self, tuple(roots), tuple(loops), labels, unroll)
 
     def _labels(self, k: int, space: tuple[str, ...]) -> dict[int, str]:
@@ -326,7 +339,10 @@ class _Writer:
             if not shape:
                 lines.append(f"q{k}[c] += g{k}")
             else:
-                lines += [f"for j in range({self._size(shape[0])}):", f"    q{k}[c, j] += g{k}[j]"]
+                for depth, n in enumerate(shape):
+                    lines.append("    " * depth + f"for j{depth} in range({self._size(n)}):")
+                at = ", ".join(f"j{depth}" for depth in range(len(shape)))
+                lines.append("    " * len(shape) + f"q{k}[c, {at}] += g{k}[{at}]")
         return lines
 
 

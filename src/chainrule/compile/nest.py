@@ -8,7 +8,8 @@ time, so that memory is touched once for all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
 from string import Template
 from typing import Protocol
 
@@ -49,19 +50,21 @@ class Nest:
     roots: tuple[int, ...]
     loops: tuple[tuple[str, str], ...]
     labels: Mapping[int, Mapping[int, str]]  # by root: the variable of each label
-    unroll: int = 1
-    before: list[str] = field(default_factory=list)  # lines before the nest
-    _names: int = 0
+    unroll: tuple[int, ...] = ()  # how many steps of the outermost loops are taken at a time
 
     def lines(self) -> list[str]:
         """Return the lines of the nest, with what has to be set before it."""
-        outer, extent = self.loops[0]
-        if self.unroll == 1:
-            return self._prepared() + self._loop(extent, [""], "")
-        u = self.unroll
-        whole = self._loop(f"{extent} // {u}", [f" + {k}" if k else "" for k in range(u)], f"{u} * ")
-        rest = self._loop(f"{extent} % {u}", [f" + {u} * ({extent} // {u})"], "")
-        return self._prepared() + whole + rest
+        lines = self._prepared()
+        for steps in product(*(self._ways(*loop) for loop in zip(self.loops, self.unroll, strict=False))):
+            lines += self._loop(steps)
+        return lines
+
+    @staticmethod
+    def _ways(loop: tuple[str, str], u: int) -> list[_Steps]:
+        """A loop that takes `u` steps at a time, and one for the rest."""
+        variable, extent = loop
+        whole = _Steps(variable, f"{extent} // {u}", [f"{u} * {variable}" + (f" + {k}" if k else "") for k in range(u)])
+        return [whole, _Steps(variable, f"{extent} % {u}", [f"{variable} + {u} * ({extent} // {u})"])]
 
     def _prepared(self) -> list[str]:
         lines = []
@@ -114,23 +117,25 @@ class Nest:
         return Template(gather.finish).substitute(acc=text) if gather else text
 
     # --- the loop
-    def _loop(self, extent: str, offsets: list[str], factor: str) -> list[str]:
-        """Return the nest, its outermost loop over `extent` steps of as many copies as there are offsets."""
+    def _loop(self, steps: Sequence[_Steps]) -> list[str]:
+        """Return the nest with its outermost loops in these steps."""
         body = _Body(self, len(self.loops))
-        outer = self.loops[0][0]
-        copies = []
-        for u, offset in enumerate(offsets):
-            name = f"{outer}{u}" if len(offsets) > 1 or offset else outer
-            if name != outer:
-                body.pre[1].append(f"{name} = {factor}{outer}{offset}")
-            copies.append({outer: name})
+        names: list[list[tuple[str, str]]] = []
+        for depth, step in enumerate(steps, 1):
+            names.append([(step.variable, f"{step.variable}{k}") for k in range(len(step.indices))])
+            for (_, name), index in zip(names[-1], step.indices, strict=True):
+                body.pre[depth].append(f"{name} = {index}")
+                body.depths[name] = depth
+        copies = [dict(pairs) for pairs in product(*names)]
         for k in self.roots:
             self._root(k, body, copies)
-        return body.text([(outer, extent), *self.loops[1:]])
+        extents = [(step.variable, step.extent) for step in steps]
+        return body.text([*extents, *self.loops[len(steps) :]])
 
     def _root(self, k: int, body: _Body, copies: list[dict[str, str]]) -> None:
-        step, held = self._step(k), self._held(k)
-        terms = []
+        """Compute a value, for sums together all copies of the body that add to the same place."""
+        step = self._step(k)
+        terms: dict[At, list[str]] = {}
         for renamed in copies:
             variables = {label: renamed.get(v, v) for label, v in self.labels[k].items()}
             at = tuple(variables[label] for label in step.output)
@@ -141,34 +146,42 @@ class Nest:
                 body.value(operand, tuple(variables[i] for i in sub))
                 for operand, sub in zip(step.operands, step.subscripts, strict=True)
             ]
-            terms.append((at, " * ".join(operands)))
-        if not terms:
-            return
-        gather = self._gather(k)
-        if self._is_local(k, held):
-            self._sum_in_variable(k, body, terms, len(held))
-        elif gather:
-            for at, term in terms:
-                name, target = body.fresh("m"), self._target(k, at)
-                body.pre[-1].append(f"{name} = {target}")
-                body.pre[-1].append(f"{target} = {Template(gather.pair).substitute(acc=name, z=term)}")
-        elif self.loops[0][0] in held:
-            body.pre[-1] += [f"{self._target(k, at)} += {term}" for at, term in terms]
-        else:
-            body.pre[-1].append(f"{self._target(k, terms[0][0])} += {_balanced([term for _, term in terms])}")
-
-    def _sum_in_variable(self, k: int, body: _Body, terms: list[tuple[At, str]], depth: int) -> None:
-        for at, term in terms:
-            acc = self._target(k, ()) if depth == 0 else body.fresh("t")
-            gather = self._gather(k)
-            if gather:
-                update = gather.update or gather.pair
-                body.pre[-1].append(f"{acc} = {Template(update).substitute(acc=acc, z=term)}")
+            terms.setdefault(at, []).append(" * ".join(operands))
+        held = self._held(k)
+        for at, parts in terms.items():
+            if self._is_local(k, held):
+                self._sum_in_variable(k, body, at, parts, len(held))
             else:
-                body.pre[-1].append(f"{acc} += {term}")
-            if depth:
-                body.pre[depth].append(f"{acc} = {self._start(k)}")
-                body.post[depth].append(f"{self._target(k, at)} = {self._finish(k, acc)}")
+                self._sum_in_memory(k, body, self._target(k, at), parts)
+
+    def _sum_in_memory(self, k: int, body: _Body, target: str, parts: list[str]) -> None:
+        gather = self._gather(k)
+        if gather is None:
+            body.pre[-1].append(f"{target} += {_balanced(parts)}")
+            return
+        for part in parts:
+            name = body.fresh("m")
+            body.pre[-1].append(f"{name} = {target}")
+            body.pre[-1].append(f"{target} = {Template(gather.pair).substitute(acc=name, z=part)}")
+
+    def _sum_in_variable(self, k: int, body: _Body, at: At, parts: list[str], depth: int) -> None:
+        acc = body.fresh("t") if depth else self._target(k, ())
+        gather = self._gather(k)
+        for part in parts:
+            update = Template(gather.update or gather.pair).substitute(acc=acc, z=part) if gather else f"{acc} + {part}"
+            body.pre[-1].append(f"{acc} = {update}")
+        if depth:
+            body.pre[depth].append(f"{acc} = {self._start(k)}")
+            body.post[depth].append(f"{self._target(k, at)} = {self._finish(k, acc)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """A loop over `extent` steps, and the indices that one step takes care of."""
+
+    variable: str
+    extent: str
+    indices: list[str]
 
 
 def _balanced(terms: list[str]) -> str:

@@ -11,7 +11,7 @@ from chainrule.expression.node import Symbol
 
 def expanded(program: Program) -> Program | None:
     """Return the program without operations that have core axes but a gathering one; None if there is no recipe."""
-    steps: list[Instruction] = []
+    steps = _Steps()
     number: list[int] = []
     for step in program.instructions:
         operands = tuple(number[o] for o in step.operands)
@@ -19,22 +19,33 @@ def expanded(program: Program) -> Program | None:
             recipe = step.action.op.loop.recipe
             if recipe is None:
                 return None
-            symbols = tuple(Symbol(f"v{k}", steps[o].shape) for k, o in enumerate(operands))
-            part = lower(recipe(*symbols), arguments=symbols)
-            number.append(_spliced(steps, part, operands))
+            symbols = tuple(Symbol(f"v{k}", steps.listed[o].shape) for k, o in enumerate(operands))
+            number.append(steps.spliced(lower(recipe(*symbols), arguments=symbols), operands))
         else:
-            number.append(len(steps))
-            steps.append(replace(step, operands=operands))
-    return Program(program.arguments, program.given, tuple(steps), tuple(number[k] for k in program.outputs))
+            number.append(steps.number(replace(step, operands=operands)))
+    return Program(program.arguments, program.given, tuple(steps.listed), tuple(number[k] for k in program.outputs))
 
 
-def _spliced(steps: list[Instruction], part: Program, operands: tuple[int, ...]) -> int:
-    """Add the instructions of the part to the steps, its arguments being these operands; return its result."""
-    own: list[int] = []
-    for step in part.instructions:
-        if isinstance(step.action, Load):
-            own.append(operands[step.action.position])
-            continue
-        own.append(len(steps))
-        steps.append(replace(step, operands=tuple(own[o] for o in step.operands)))
-    return own[part.outputs[0]]
+class _Steps:
+    """Instructions, each once."""
+
+    def __init__(self) -> None:
+        self.listed: list[Instruction] = []
+        self._numbers: dict[Instruction, int] = {}
+
+    def number(self, step: Instruction) -> int:
+        """Return the number of the instruction, new or old."""
+        number = self._numbers.setdefault(step, len(self.listed))
+        if number == len(self.listed):
+            self.listed.append(step)
+        return number
+
+    def spliced(self, part: Program, operands: tuple[int, ...]) -> int:
+        """Add the instructions of the part, its arguments being these operands; return its result."""
+        own: list[int] = []
+        for step in part.instructions:
+            if isinstance(step.action, Load):
+                own.append(operands[step.action.position])
+            else:
+                own.append(self.number(replace(step, operands=tuple(own[o] for o in step.operands))))
+        return own[part.outputs[0]]

@@ -30,16 +30,20 @@ def _largest(z: Expr) -> Expr:
     return contract("...,i->...i", CATALOGUE["max"](z), ones(1))
 
 
+def _shifted(z: Expr) -> Expr:
+    """exp(z − max z), held so that it is not recognised as part of a softmax again."""
+    return CATALOGUE["stop_gradient"](exp(subtract(z, broadcast(_largest(z), z.shape))))
+
+
 def _shifted_softmax(z: Expr) -> Expr:
     """The recipe of softmax: what `stable_softmax` does."""
-    e = exp(subtract(z, broadcast(_largest(z), z.shape)))
+    e = _shifted(z)
     return divide(e, broadcast(sum(e, axis=-1, keepdims=True), z.shape))
 
 
 def _shifted_logsumexp(z: Expr) -> Expr:
     """The recipe of log-sum-exp: what `stable_logsumexp` does."""
-    top = CATALOGUE["max"](z)
-    return top + log(sum(exp(subtract(z, broadcast(_largest(z), z.shape))), axis=-1))
+    return CATALOGUE["max"](z) + log(sum(_shifted(z), axis=-1))
 
 
 def _softmax_jacobian(z: Expr, y: Expr) -> Expr:

@@ -1,0 +1,116 @@
+"""A pass over arrays of known sizes: how the rows are cut, where the results go, and what runs over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.compile.blocks import Cut, over_chunks
+from chainrule.compile.rows import Pass
+from chainrule.expression.extent import extent_of
+
+BLOCK = 1 << 16  # bytes of a block that a kernel takes: it stays in the first caches
+BLAS_BLOCK = 1 << 23  # bytes of a block that goes through BLAS
+FEWEST, MOST = 16, 1024  # rows of a block
+LANES = 64  # rows of a block at least where the rows are the inner loop
+
+Values = list[Any]  # of a whole program, by number
+Sizes = Mapping[str, int]
+Step = Callable[[Values], None]
+
+
+class Layout:
+    """The layout of one pass over arrays of one type and these sizes."""
+
+    def __init__(
+        self,
+        step: Pass,
+        kind: np.dtype[Any],
+        sizes: Sizes,
+        shapes: Sequence[tuple[int, ...]],
+        row_bytes: int,
+        sum_bytes: int,
+    ) -> None:
+        self.step = step
+        self.kind = kind
+        self.sizes = sizes
+        self.shapes = shapes
+        self.row_bytes = row_bytes
+        self.sum_bytes = sum_bytes
+        self.moved = [k for k, axis in enumerate(step.axes) if axis]
+
+    def _taken(self, values: Values) -> list[Any]:
+        """The arguments of the pass, rows first."""
+        arrays = [values[k] for k in self.step.takes]
+        for k in self.moved:
+            arrays[k] = np.moveaxis(arrays[k], self.step.axes[k] or 0, 0)
+        return arrays
+
+    def through_kernel(self, kernel: Callable[..., Any], parameters: Sequence[str], lanes: bool, rows: int) -> Step:
+        """Return the function that runs the kernel over all chunks."""
+        block = max(LANES if lanes else FEWEST, min(MOST, BLOCK // self.row_bytes)) // 8 * 8
+        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, block)
+        head = (cut.chunk, cut.block, rows, *[extent_of(n, self.sizes) for n in parameters])
+
+        def run(values: Values) -> None:
+            arrays = self._taken(values)
+            results, whole = self._results(cut, rows)
+            if cut.threads == 1:
+                kernel(0, cut.chunks, *head, *arrays, *results)
+            else:
+                over_chunks(lambda first, last: kernel(first, last, *head, *arrays, *results), cut)
+            self._finish(values, results, whole)
+
+        return run
+
+    def through_blas(self, function: Callable[..., Any], rows: int) -> Step:
+        """Return the function that runs NumPy code on blocks, one after the other: BLAS has threads of its own."""
+        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, max(256, BLAS_BLOCK // self.row_bytes))
+        axes, given = self.step.axes, [self.sizes[n] for n in self.step.program.given]
+
+        def run(values: Values) -> None:
+            arrays = self._taken(values)
+            results, whole = self._results(cut, rows)
+            for c in range(cut.chunks):
+                for lo in range(c * cut.chunk, min(rows, (c + 1) * cut.chunk) or 1, cut.block):
+                    hi = min(rows, (c + 1) * cut.chunk, lo + cut.block)
+                    parts = [
+                        a if axis is None else np.moveaxis(a[lo:hi], 0, axis)
+                        for a, axis in zip(arrays, axes, strict=True)
+                    ]
+                    found = function(*parts, *given)
+                    self._take(results, found if len(results) > 1 else (found,), c, lo, hi)
+            self._finish(values, results, whole)
+
+        return run
+
+    def _take(self, results: Sequence[Any], found: Sequence[Any], c: int, lo: int, hi: int) -> None:
+        for result, value, axis in zip(results, found, self.step.results, strict=True):
+            if axis is None:
+                result[c] += value
+            else:
+                result[lo:hi] = np.moveaxis(value, axis, 0)
+
+    def _results(self, cut: Cut, rows: int) -> tuple[list[Any], list[Any]]:
+        """Return the arrays to write to, rows first, and those arrays with their axes in place."""
+        results: list[Any] = []
+        whole: list[Any] = []
+        for shape, axis in zip(self.shapes, self.step.results, strict=True):
+            if axis is None:
+                results.append(np.zeros((cut.chunks, *shape)))
+                whole.append(None)
+            else:
+                array = np.empty((*shape[:axis], rows, *shape[axis:]), self.kind)
+                whole.append(array)
+                results.append(np.moveaxis(array, axis, 0) if axis else array)
+        return results, whole
+
+    def _finish(self, values: Values, results: Sequence[Any], whole: Sequence[Any]) -> None:
+        for k, result, rows in zip(self.step.gives, results, whole, strict=True):
+            if rows is not None:
+                values[k] = rows
+                continue
+            total = result[0] if len(result) == 1 else result.sum(axis=0)
+            values[k] = self.kind.type(total) if not total.ndim else total.astype(self.kind, copy=False)
