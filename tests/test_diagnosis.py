@@ -282,3 +282,19 @@ def test_unclear_arguments_are_asked_for() -> None:
         cr.check_gradient(lambda a, b: a @ b, lambda a, b: b, a=np.ones(3), b=np.ones(3))
     with pytest.raises(cr.DomainError, match="not a number"):
         cr.check_gradient(lambda a: a, lambda a: a, a=np.ones(3))
+
+
+@pytest.mark.parametrize("library", ["jax.numpy", "torch"])
+def test_other_libraries_are_followed(library: str) -> None:
+    """Their functions refuse symbols; the same code with stand-ins takes them."""
+    xp = pytest.importorskip(library)
+
+    def f(X, w, y):
+        return xp.mean((xp.tanh(X @ w) - y) ** 2)
+
+    def g(X, w, y):
+        return 2 / len(y) * X.T @ (xp.tanh(X @ w) - y)
+
+    data = {name: xp.asarray(value) for name, value in DATA.items()}
+    report = cr.check_gradient(f, g, wrt="w", **data)
+    assert report["w"].diagnosis is not None and report["w"].diagnosis.kind == "lost factor"

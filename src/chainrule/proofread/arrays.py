@@ -48,6 +48,11 @@ def like(original: Any, value: Array) -> Any:
     return float(value) if isinstance(original, float | int) else value
 
 
+def in_double(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the floating-point values in float64, as far as their library allows it; the others as they are."""
+    return {n: like(v, as_numpy(v)) if is_float(v) and not isinstance(v, list) else v for n, v in values.items()}
+
+
 def precision(value: Any) -> float:
     """Return the machine epsilon of a result: that of float32 where the user's library computes in it."""
     kind = str(getattr(value, "dtype", "float64"))

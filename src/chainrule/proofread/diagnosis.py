@@ -67,9 +67,10 @@ def diagnose(claim: Claim, seconds: float = SECONDS) -> Diagnosis | None:
 
 
 def diagnose_values(
-    claim: Claim, name: Symbol, values: Callable[[Mapping[str, Any]], Any], seconds: float = SECONDS
+    claim: Claim, name: Symbol, values: Callable[[Mapping[str, Any]], Any], accuracy: float, seconds: float = SECONDS
 ) -> Diagnosis | None:
-    """Return why something is wrong of which only values are known: `name` stands for it, `values` gives them.
+    """Return why something is wrong of which only values are known: `name` stands for it, `values` gives them, of that
+    relative accuracy.
 
     None if there is nothing to say, or if it cannot be worked out at other points.
     """
@@ -77,6 +78,9 @@ def diagnose_values(
         points = trials(claim)
         for trial in points:
             trial.place.define(name.name, values(trial.place.arrays))
+            trial.same = max(trial.same, accuracy)
+        largest = max(trial.scale for trial in points)
+        points = [trial for trial in points if trial.scale > 0.01 * largest]  # where rounding does not cover it
         found = sorted(_repairs(claim, name, points, seconds), key=_cost)
     except Exception:  # the values come from a function of the user's
         return None

@@ -112,23 +112,23 @@ def product_of(factors: Factors, output: Sequence[int], sizes: dict[int, Size]) 
     return einsum([e for e, _ in everything], [tuple(sub) for _, sub in everything], tuple(output))
 
 
-def nice(number: float) -> Fraction | None:
+def nice(number: float, tolerance: float = 1e-7) -> Fraction | None:
     """Return the fraction that a number is, if it is a simple one."""
     if not np.isfinite(number) or abs(number) > 1e4 or abs(number) < 1e-4:
         return None
     fraction = Fraction(number).limit_denominator(DENOMINATOR)
-    return fraction if abs(float(fraction) - number) <= 1e-7 * abs(number) else None
+    return fraction if abs(float(fraction) - number) <= tolerance * abs(number) else None
 
 
-def readings(number: float, sizes: dict[str, int]) -> list[tuple[Scalar, Expr | None]]:
+def readings(number: float, sizes: dict[str, int], tolerance: float = 1e-7) -> list[tuple[Scalar, Expr | None]]:
     """Return what a factor found at one point may be: a number, or a number times a size or one over a size."""
     found: list[tuple[Scalar, Expr | None]] = []
-    plain = nice(number)
+    plain = nice(number, tolerance)
     if plain is not None:
         found.append((plain, None))
     for name, count in sizes.items():
         for power, factor in ((1, count), (-1, 1 / count)):
-            rest = nice(number / factor)
+            rest = nice(number / factor, tolerance)
             if rest is not None:
                 found.append((rest, power_of(Dimension(name), power)))
     return sorted(found, key=lambda pair: _weight(*pair))

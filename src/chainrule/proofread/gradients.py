@@ -19,10 +19,11 @@ from chainrule.errors import DomainError
 from chainrule.expression.build import symbol
 from chainrule.expression.node import Expr, Symbol
 from chainrule.expression.tracing import trace
-from chainrule.proofread.arrays import as_numpy, called, is_float, like, precision
+from chainrule.proofread.arrays import as_numpy, called, in_double, is_float, like, precision
 from chainrule.proofread.claim import Claim
 from chainrule.proofread.diagnosis import Diagnosis, diagnose, diagnose_values
 from chainrule.proofread.differences import Array, Comparison, compared
+from chainrule.proofread.stand_ins import in_numpy
 from chainrule.simplify.simplify import simplify
 
 SIZE_NAMES = "Nndmkpqrst"
@@ -154,7 +155,7 @@ def check_gradient(
     >>> report["w"].outcome, report["w"].diagnosis.kind
     ('wrong', 'constant factor')
     """
-    result = called(g, values)
+    values, result = _evaluated(f, g, values)
     pair = _Pair(f, g, values, _names(wrt, result, values))
     given = pair.gradients(result)
     loss, why = _traced(f, values)
@@ -165,8 +166,18 @@ def check_gradient(
             raise DomainError(f"there is no argument {name}", expected=", ".join(values), found=name)
         x, gradient = as_numpy(values[name]), as_numpy(part)
         found = compared(pair.loss(name), x, gradient, eps, seed)
-        reports.append(_explained(pair, name, found, loss, gradient))
+        reports.append(_explained(pair, name, found, loss, gradient, eps))
     return GradientReport(tuple(reports), why)
+
+
+def _evaluated(f: Callable[..., Any], g: Callable[..., Any], values: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return the values in float64 and the gradient there; the values as they are where a function insists on them."""
+    double = in_double(values)
+    try:
+        called(f, double)
+        return double, called(g, double)
+    except Exception:  # such as PyTorch's, if a weight inside the function is of another dtype
+        return values, called(g, values)
 
 
 def _names(wrt: str | Sequence[str] | None, result: Any, values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -210,13 +221,15 @@ def _traced(f: Callable[..., Any], values: Mapping[str, Any]) -> tuple[Expr | No
     """Return the loss as an expression of its arguments, or why it cannot be one."""
     try:
         shapes = _shapes(values)
-        e = trace(lambda **symbols: called(f, symbols), **shapes)
+        e = trace(lambda **symbols: called(in_numpy(f), symbols), **shapes)
     except Exception as error:  # the user's own code may fail in any way when it is given symbols
         return None, str(error).partition("\n")[0]
     return (e, "") if not e.shape and e.symbols else (None, "it is no number that depends on its arguments")
 
 
-def _explained(pair: _Pair, name: str, found: Comparison, loss: Expr | None, gradient: Array) -> ArgumentReport:
+def _explained(
+    pair: _Pair, name: str, found: Comparison, loss: Expr | None, gradient: Array, eps: float
+) -> ArgumentReport:
     if found.outcome != "wrong":
         return ArgumentReport(name, found)
     if loss is None or name not in loss.symbols:
@@ -229,7 +242,7 @@ def _explained(pair: _Pair, name: str, found: Comparison, loss: Expr | None, gra
         return ArgumentReport(name, found, truth, stated, diagnose(claim))
     claim = Claim("derivative", loss, (x,), None, truth, {})
     black_box = Symbol(f"grad_{name}", truth.shape)
-    diagnosis = diagnose_values(claim, black_box, lambda point: _called_at(pair, name, point))
+    diagnosis = diagnose_values(claim, black_box, lambda point: _called_at(pair, name, point), 1e3 * eps)
     return ArgumentReport(name, found, truth, None, diagnosis, _pattern(pair, gradient, found.measured))
 
 
@@ -237,7 +250,7 @@ def _stated(pair: _Pair, name: str) -> Expr | None:
     """Return the given gradient as an expression, if the function can be traced."""
     try:
         symbols = {n: symbol(n, shape) for n, shape in _shapes(pair.values).items()}
-        part = pair.gradients(called(pair.g, symbols))[name]
+        part = pair.gradients(called(in_numpy(pair.g), symbols))[name]
     except Exception:  # as above
         return None
     return part if isinstance(part, Expr) else None

@@ -140,7 +140,7 @@ def matches(h: Hypothesis, stated: list[Array], trials: list[Trial]) -> bool:
         if wrong.shape != value.shape:
             wrong = _as_diagonal(wrong, value)
         scale = float(np.max(np.abs(value), initial=0.0)) or 1.0
-        if wrong.shape != value.shape or not np.max(np.abs(wrong - value), initial=0.0) <= 1e-8 * scale:
+        if wrong.shape != value.shape or not np.max(np.abs(wrong - value), initial=0.0) <= trial.same * scale:
             return False
     return True
 

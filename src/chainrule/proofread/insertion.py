@@ -94,7 +94,7 @@ def _length(e: Expr) -> float:
 # --- something else in its place
 def _replaced(here: Occurrence, trial: Trial, parts: Sequence[Ingredient], names: frozenset[str]) -> Iterator[Edit]:
     node = here.node
-    if here.parent is None and not isinstance(node, Symbol):
+    if here.parent is None and not (isinstance(node, Symbol) and any(part.e is node for part in parts)):
         return  # another line altogether
     for part in parts:
         e = part.e

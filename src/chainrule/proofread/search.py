@@ -104,7 +104,7 @@ class Search:
         pushed = self.first.pushed(here.path, value + np.stack([free.value for free in listed]))
         if pushed is None or pushed.shape[1:] != self.first.target.shape or base.shape != self.first.target.shape:
             return
-        for k, number in fitted(pushed - base, self.first.target - base, self.first.scale):
+        for k, number in fitted(pushed - base, self.first.target - base, self.first.same * self.first.scale):
             self._numbered(here, node, listed[k], number)
 
     def _renumbered(self, here: Occurrence) -> None:
@@ -129,7 +129,7 @@ class Search:
         return np.zeros((len(batch), *self.first.target.shape)) if lines is None else lines
 
     def _numbered(self, here: Occurrence, node: Expr, free: Free, number: float) -> None:
-        for c, size in readings(number, dict(self.first.place.sizes))[:3]:
+        for c, size in readings(number, dict(self.first.place.sizes), 10 * self.first.same)[:3]:
             term = scale(c, free.term if size is None else multiply(free.term, size))
             new = add_terms([(1, node), (1, term)], node.shape)
             kind, says = free.kind, free.says.format(term)
@@ -139,7 +139,7 @@ class Search:
             self._keep_line(kind, cost, put_in(here, new), says)
 
     def _multiple(self, node: Expr, new: Expr, number: float, sized: bool) -> tuple[Kind, str]:
-        if abs(number + 2) < 1e-9:
+        if abs(number + 2) < 10 * self.first.same:
             return "sign", f"the sign of {node} is wrong"
         kind: Kind = "sum, mean or axis" if sized else "constant factor"
         return kind, f"{node} should be {new}"
@@ -180,13 +180,13 @@ def renumbered(node: Add, numbers: Sequence[Fraction]) -> tuple[Kind, float, str
     )
 
 
-def fitted(moves: Array, gap: Array, largest: float) -> list[tuple[int, float]]:
+def fitted(moves: Array, gap: Array, tolerance: float) -> list[tuple[int, float]]:
     """Return which of several directions, times a number, close the gap."""
     flat, wanted = moves.reshape(len(moves), -1), gap.reshape(-1)
     with np.errstate(all="ignore"):
         numbers = (flat @ wanted) / np.sum(flat * flat, axis=1)
         rest = np.max(np.abs(flat * numbers[:, None] - wanted), axis=1, initial=0.0)
-    return [(int(k), float(numbers[k])) for k in np.flatnonzero(rest <= 1e-8 * largest)]
+    return [(int(k), float(numbers[k])) for k in np.flatnonzero(rest <= tolerance)]
 
 
 def holds(line: Expr, trials: Sequence[Trial]) -> bool:

@@ -66,6 +66,7 @@ class Trial:
 
     place: Place
     target: Array
+    same: float = SAME
     surroundings: dict[Step, tuple[Array, tuple[int, ...]]] = field(default_factory=dict)
 
     def value(self, e: Expr) -> Array:
@@ -95,7 +96,7 @@ class Trial:
             return np.zeros(len(batch), dtype=bool)
         gap = np.abs(batch - self.target).reshape(len(batch), -1)
         with np.errstate(all="ignore"):
-            return np.asarray(np.max(gap, axis=1, initial=0.0) <= SAME * self.scale)
+            return np.asarray(np.max(gap, axis=1, initial=0.0) <= self.same * self.scale)
 
     def pushed(self, path: Path, batch: Array) -> Array | None:
         """Return the values of the whole line for a batch of values of one part; None where that cannot be done."""
