@@ -29,6 +29,24 @@ def jax_peer(transform: str, function: Function, wrt: str, arrays: Arrays, name:
     return {name: lambda: derived(x, rest).block_until_ready()}
 
 
+def jax_times(function: Function, wrt: str, arrays: Arrays, direction: np.ndarray) -> race.Peers:
+    """Return the Hessian times a direction without the Hessian: `jit(jvp(grad))`."""
+    if not race.installed("jax"):
+        return {}
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    rest = {name: jnp.asarray(a) for name, a in arrays.items() if name != wrt}
+    x, v = jnp.asarray(arrays[wrt]), jnp.asarray(direction)
+
+    def slope(value: Any, others: Any) -> Any:
+        return jax.grad(lambda own: function(jnp, **others, **{wrt: own}))(value)
+
+    derived = jax.jit(lambda value, tangent, others: jax.jvp(lambda own: slope(own, others), (value,), (tangent,))[1])
+    return {"JAX jit": lambda: derived(x, v, rest).block_until_ready()}
+
+
 def torch_peer(transform: str, function: Function, wrt: str, arrays: Arrays) -> race.Peers:
     """Return `torch.func.<transform>` of the function at the arrays."""
     if not race.installed("torch"):

@@ -5,8 +5,8 @@
 The functions are those of Laue, Mitterreiter and Giesen, *Computing Higher Order Derivatives of Matrix and Tensor
 Expressions* (NeurIPS 2018) and *A Simple and Efficient Tensor Calculus* (AAAI 2020): logistic regression, matrix
 factorisation, a ReLU network with cross-entropy (the first layer's Hessian), a quadratic form; and two Jacobians. "By
-hand" is the closed form as one would write it with NumPy. "Kept factored" is our result with `structured=True`, against
-the dense ones. JAX, PyTorch and tensorgrad take part where they are installed.
+hand" is the closed form as one would write it with NumPy. "Times direction" is our result kept factored, with
+`structured=True`, against the dense closed form. JAX, PyTorch and tensorgrad take part where they are installed.
 """
 
 from __future__ import annotations
@@ -238,6 +238,51 @@ def _jacobian_peers(ours: Any, by_hand: Any, function: Any, arrays: frameworks.A
     }
 
 
+# --- times a direction, the derivative kept factored
+def factorisation_times(n: int, k: int) -> race.Peers:
+    """The Hessian of ‖T − UVᵀ‖² by U times a direction: 2 dU VᵀV. By hand, the dense closed form is multiplied."""
+    arrays = {"T": normal(n, n), "U": normal(n, k), "V": normal(n, k, seed=1)}
+    V, direction = arrays["V"], normal(n, k, seed=2)
+    loss = cr.parse("norm(T - U @ V.T)**2", FACTORS)
+    ours = cr.compile(cr.hessian(loss, "U"), accept=["T"], structured=True)
+    along = cr.compile(cr.jvp(cr.grad(loss, "U"), "U", "dU"), accept=["T", "U"])
+
+    def by_hand() -> np.ndarray:
+        H = np.zeros((n, k, n, k))
+        np.einsum("iaib->iab", H)[...] = 2 * (V.T @ V)
+        return np.tensordot(H, direction, 2)
+
+    def function(xp: Any, T: Any, U: Any, V: Any) -> Any:
+        return ((T - U @ V.T) ** 2).sum()
+
+    return {
+        "chainrule": lambda: ours(**arrays) @ direction,
+        "chainrule, jvp of grad": lambda: along(**arrays, dU=direction),
+        "by hand": by_hand,
+        **frameworks.jax_times(function, "U", arrays, direction),
+    }
+
+
+def tanh_times(n: int) -> race.Peers:
+    """The Jacobian of tanh(Ax) times a direction: (1 − tanh²) ⊙ Av. By hand, the dense closed form is multiplied."""
+    A, x, direction = normal(n, n) / n**0.5, normal(n), normal(n, seed=2)
+    f = cr.parse("tanh(A @ x)", {"A": ("n", "n"), "x": "n"})
+    ours = cr.compile(cr.jacobian(f, "x"), structured=True)
+    along = cr.compile(cr.jvp(f, "x", "dx"))
+    return {
+        "chainrule": lambda: ours(A=A, x=x) @ direction,
+        "chainrule, jvp": lambda: along(A=A, x=x, dx=direction),
+        "by hand": lambda: ((1 - np.tanh(A @ x) ** 2)[:, None] * A) @ direction,
+    }
+
+
+def diagonal_times(n: int) -> race.Peers:
+    """The Jacobian of tanh(x) times a direction: a diagonal. By hand, the dense closed form is multiplied."""
+    x, direction = normal(n), normal(n, seed=2)
+    ours = cr.compile(cr.jacobian(cr.parse("tanh(x)", {"x": "n"}), "x"), structured=True)
+    return {"chainrule": lambda: ours(x=x) @ direction, "by hand": lambda: np.diag(1 - np.tanh(x) ** 2) @ direction}
+
+
 def races(small: bool = False) -> Iterator[race.Race]:
     """Yield the cases, from small to large."""
     for n in (7,) if small else (30, 100, 300, 1000, 3000):
@@ -251,6 +296,13 @@ def races(small: bool = False) -> Iterator[race.Race]:
     for n in (5,) if small else (30, 100, 300, 1000, 3000):
         yield race.Race(f"Jacobian, softmax(Wx), n = {n}", lambda n=n: softmax_jacobian(n))
         yield race.Race(f"Jacobian, tanh(Ax), n = {n}", lambda n=n: tanh_jacobian(n))
+    for n, k in ((6, 2),) if small else ((100, 5), (500, 5)):
+        yield race.Race(
+            f"Hessian times direction, factorisation, n = {n}, k = {k}", lambda n=n, k=k: factorisation_times(n, k)
+        )
+    for n in (5,) if small else (100, 1000, 3000):
+        yield race.Race(f"Jacobian times direction, tanh(Ax), n = {n}", lambda n=n: tanh_times(n))
+        yield race.Race(f"Jacobian times direction, tanh(x), n = {n}", lambda n=n: diagonal_times(n))
 
 
 if __name__ == "__main__":

@@ -344,13 +344,18 @@ def formula(e: Expr, syntax: Literal["text", "latex", "matlab"] = "text") -> str
 
 # --- programs
 def compile(  # noqa: A001
-    *exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = (), constant: Iterable[str] = ()
+    *exprs: Expr,
+    backend: str = "numpy",
+    accept: Iterable[Symbol | str] = (),
+    constant: Iterable[str] = (),
+    structured: bool = False,
 ) -> Compiled:
     """Return one function that computes all expressions together, shared parts once.
 
     It takes one array for each symbol, by name, and gives one array for one expression, a tuple for several; float32
     stays float32. Symbols that dropped out of a derivative, and those in `accept`, may be passed too. What depends on
     `constant` symbols alone, such as XᵀX, is kept while the same array objects are passed, or until `.forget()`.
+    With `structured`, derivatives of two axes or more stay factored: `F @ v`, `v @ F`, `F.T`, `np.asarray(F)`.
     Raises: DomainError for an unknown backend; when called, ShapeError naming the argument and what it disagrees with.
 
     >>> x = vector("x", "n")
@@ -359,7 +364,7 @@ def compile(  # noqa: A001
     [5.0, [2.0, 4.0]]
     """
     accepted = (*{s for e in exprs if isinstance(e, Expr) for s in origins(e)}, *accept)
-    return compile_expressions(*exprs, backend=backend, accept=accepted, constant=constant)
+    return compile_expressions(*exprs, backend=backend, accept=accepted, constant=constant, structured=structured)
 
 
 def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str | None = None) -> str:

@@ -12,6 +12,7 @@ from chainrule.compile.arguments import missing_argument, unknown_argument
 from chainrule.compile.assembly import helpers
 from chainrule.compile.backends import backend_named
 from chainrule.compile.execute import run_text
+from chainrule.compile.factored import StructuredRun
 from chainrule.compile.kept import Keeping, divided
 from chainrule.compile.lower import lower, ordered_symbols, sizes_of
 from chainrule.compile.program import Program
@@ -22,7 +23,11 @@ from chainrule.expression.shape import show_shape
 
 
 def compile_expressions(
-    *exprs: Expr, backend: str = "numpy", accept: Iterable[Symbol | str] = (), constant: Iterable[str] = ()
+    *exprs: Expr,
+    backend: str = "numpy",
+    accept: Iterable[Symbol | str] = (),
+    constant: Iterable[str] = (),
+    structured: bool = False,
 ) -> Compiled:
     """Return one function that computes all expressions together, shared parts once.
 
@@ -30,6 +35,7 @@ def compile_expressions(
     `accept` may be passed too and are ignored; a `Symbol` there also shows the sizes that no other symbol shows.
     What depends on the `constant` symbols alone is computed in the first call and kept as long as the same arrays are
     passed for them; `.forget()` drops it, which is needed after changing such an array in place.
+    With `structured`, results of two axes or more are `Factored`: linear maps that are not multiplied out.
     Raises: DomainError for no expression, or a backend that does not exist; UnknownSymbol for a constant that is none.
 
     >>> from chainrule.expression.build import dot, vector
@@ -42,7 +48,7 @@ def compile_expressions(
     for e in exprs:
         if not isinstance(e, Expr):
             raise DomainError(f"cannot compile {type(e).__name__}", expected="expressions")
-    return Compiled(exprs, backend, tuple(accept), tuple(constant))
+    return Compiled(exprs, backend, tuple(accept), tuple(constant), structured)
 
 
 class Compiled:
@@ -54,11 +60,13 @@ class Compiled:
         backend: str = "numpy",
         accept: tuple[Symbol | str, ...] = (),
         constant: tuple[str, ...] = (),
+        structured: bool = False,
     ) -> None:
         self.exprs = exprs
         self.backend = backend
         self.accept = accept
         self.constant = constant
+        self.structured = structured
         symbols = _arguments(exprs, accept)
         fixed = _constants(symbols, constant, accept)
         self.program = lower(*exprs, arguments=symbols, constant=fixed)
@@ -71,6 +79,9 @@ class Compiled:
             self.source = f"{before}\n\n{self.source}"
             positions = [k for k, symbol in enumerate(symbols) if symbol in fixed]
             self._run = self._kept = Keeping(keep, self._run, positions, len(symbols), len(first.outputs) > 1)
+        if structured:
+            _check_structured(backend, constant)
+            self._run = StructuredRun(exprs, self.program, lambda program: self._written(program)[1])
         self._enter = run_text(entry_text(self.program, made_names(self.program)), "enter", ENTRY_SCOPE)
         self.parameters = (*(s.name for s in self.program.arguments), *self.program.given)
         self._allowed = frozenset(self.parameters) | {a.name if isinstance(a, Symbol) else a for a in accept}
@@ -122,7 +133,7 @@ class Compiled:
         return f"<compiled ({shapes}) -> {', '.join(show_shape(e.shape) for e in self.exprs)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Compiled, (self.exprs, self.backend, self.accept, self.constant))
+        return (Compiled, (self.exprs, self.backend, self.accept, self.constant, self.structured))
 
 
 def _arguments(exprs: Sequence[Expr], accept: Sequence[Symbol | str]) -> tuple[Symbol, ...]:
@@ -144,6 +155,14 @@ def _constants(symbols: Sequence[Symbol], names: Sequence[str], accept: Sequence
         if name not in allowed:
             raise unknown_argument(name, sorted(allowed))
     return frozenset(known[name] for name in names if name in known)
+
+
+def _check_structured(backend: str, constant: Sequence[str]) -> None:
+    if backend != "numpy" or constant:
+        raise DomainError(
+            "factored results are made of NumPy arrays, and keep what they need by themselves",
+            expected='structured=True with backend="numpy" and no constant=',
+        )
 
 
 ENTRY_SCOPE = {
