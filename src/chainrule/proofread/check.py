@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from chainrule.errors import DomainError
 from chainrule.proofread.declarations import facts_in_prose
 from chainrule.proofread.notebook import Notebook
@@ -12,6 +14,7 @@ from chainrule.proofread.working import SECONDS, Proofreader
 from chainrule.proofread.written import report_text
 
 Report.views = {"text": report_text}
+UPHILL = re.compile(r"\b(?:ascent|maximi[sz]\w*|uphill|likelihood|reward)\b", re.IGNORECASE)
 LONGEST_SENTENCE = 500
 LONGEST = 200_000  # characters of a working
 
@@ -39,7 +42,7 @@ def check(text: str, seconds: float = SECONDS) -> Report:
             found=f"{len(text):,}",
             hint="check it in parts: one derivation at a time",
         )
-    reader = Proofreader(rows(text), seconds, Notebook(facts=facts_of(text)))
+    reader = Proofreader(rows(text), seconds, Notebook(facts=facts_of(text), ascends=UPHILL.search(text) is not None))
     lines = reader.read()
     if not lines:
         raise DomainError(

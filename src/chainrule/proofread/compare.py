@@ -129,15 +129,18 @@ def decided(answers: Iterable[Answer]) -> Answer:
 
 
 def is_rational(e: Expr) -> bool:
-    """True if the value is exact on fractions: sums, products, whole powers, gates and constants that are fractions."""
+    """True if the value is exact on fractions: sums, products, whole powers, gates, constants that are fractions."""
     for node in walk(e):
-        if isinstance(node, Apply) and not node.op.rational:
+        if isinstance(node, Apply) and not (node.op.rational and has_whole_exponent(node)):
             return False
-        if isinstance(node, Apply) and node.op is power and not isinstance(constant_value(node.args[1]), int):
-            return False  # √ of a fraction is a float
         if isinstance(node, Number) and isinstance(node.value, float):
             return False
     return True
+
+
+def has_whole_exponent(node: Apply) -> bool:
+    """True unless an operation is a power to anything but a whole number."""
+    return node.op is not power or isinstance(constant_value(node.args[1]), int)
 
 
 def grounds(

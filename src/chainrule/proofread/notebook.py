@@ -58,6 +58,7 @@ class Notebook:
     facts: dict[str, frozenset[str]] = field(default_factory=dict)
     names: dict[str, Expr] = field(default_factory=dict)
     cotangents: dict[str, str] = field(default_factory=dict)
+    ascends: bool = False  # steps go uphill: something is maximised
     guessed: set[str] = field(default_factory=set)  # shapes that were inferred and not declared
     passing: set[str] = field(default_factory=set)  # guesses that only the current chain of equals signs needs
 

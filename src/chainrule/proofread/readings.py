@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from chainrule.errors import ChainruleError, DomainError
+from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError
 from chainrule.expression.node import Expr
 from chainrule.proofread.claim import Claim
 from chainrule.proofread.differential import differentials
@@ -14,6 +14,7 @@ from chainrule.proofread.judge import Verdict, judge, judge_branches
 from chainrule.proofread.notebook import Notebook
 from chainrule.proofread.reading import Row
 from chainrule.proofread.rightside import Stated, stated
+from chainrule.proofread.sides import plain_name
 from chainrule.proofread.subjects import Subject
 from chainrule.proofread.targets import Target
 
@@ -33,15 +34,22 @@ def best_reading(
     layout = layouts.get(True, layouts.get(False, ""))
     for one in stated(book, right, row.form, target, layout):
         if isinstance(one, ChainruleError):
-            first = first or one
+            first = clearer(first, one)
             continue
-        claim = made(book, subject, truth, one)
+        claim = made(book, row, subject, truth, one)
         verdict = verdict_of(claim, one, target, layouts, rows)
         if found is None or verdict.rank < found[0].rank:
             found = verdict, claim
         if verdict.rank == 0:
             break
     return found or first or DomainError("this cannot be read")
+
+
+def clearer(first: ChainruleError | None, other: ChainruleError) -> ChainruleError:
+    """Return the error that says more: shapes that disagree, rather than a notation that could not read the line."""
+    if first is None or (isinstance(other, ShapeError) and isinstance(first, FormulaSyntaxError)):
+        return other
+    return first
 
 
 def verdict_of(
@@ -68,18 +76,20 @@ def has_total(rows: Sequence[Row], target: Target) -> bool:
     )
 
 
-def made(book: Notebook, subject: Subject, truth: Expr, one: Stated) -> Claim:
+def made(book: Notebook, row: Row, subject: Subject, truth: Expr, one: Stated) -> Claim:
     """Return the claim of one reading."""
     target = subject.target
     function = target.function if target is not None and subject.kind != "identity" else None
     wrt = target.wrt if target is not None and subject.kind != "identity" else ()
+    own = plain_name(subject.left, row.form) if subject.kind == "derivative" else None
+    names = {name: e for name, e in book.names.items() if name != own}
     return Claim(
         subject.kind,
         function,
         wrt,
         one.expression,
         truth,
-        dict(book.names),
+        names,
         one.formula,
         dict(book.shapes),
     )

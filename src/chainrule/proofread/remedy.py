@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from chainrule.errors import ChainruleError
 from chainrule.explain.narrative import explain
-from chainrule.expression.node import Expr, Symbol, depends_on
+from chainrule.expression.node import Expr, Symbol, depends_on, walk
+from chainrule.expression.power import exponent_of
 from chainrule.notation.layout import Layout
 from chainrule.notation.matrix import notate
 from chainrule.notation.written import notate_equation
@@ -18,10 +21,12 @@ from chainrule.proofread.differential import differentials
 from chainrule.proofread.edit import Kind
 from chainrule.proofread.ingredients import in_names
 from chainrule.proofread.report import Line
+from chainrule.proofread.sides import INDEXED
 from chainrule.render.input import Spelling, source_text
 from chainrule.render.latex import layout_to_latex
 from chainrule.render.text import layout_to_text
 from chainrule.rewrite.statement import Called, Derivation, Partial, Step
+from chainrule.simplify.length import length
 from chainrule.simplify.simplify import simplify
 from chainrule.verify.check import judged
 
@@ -30,6 +35,10 @@ OWN: dict[str, Kind] = {
     "Jacobian given as its diagonal": "Jacobian given as its diagonal",
 }
 MOST_STEPS = 12
+FREE_INDEX = re.compile(
+    r"_\s*\{\s*[ijklmn](?:\s*,?\s*[ijklmn])*\s*\}|_[ijklmn]{1,2}(?![A-Za-z])|\[[ijklmn][^\]]*\]|[ᵢⱼₖₗₘₙ]+"
+)
+HANDWRITTEN = re.compile("[ᵀ⁻²³·⊙⊗−∘Σ∑⃗ᵢⱼ‖]")  # signs of mathematics in plain characters
 
 
 def remedied(line: Line, before: Sequence[Line], layout: str) -> Line:
@@ -63,28 +72,41 @@ def own(claim: Claim, kind: Kind, why: str) -> Diagnosis:
 def corrected(line: Line, claim: Claim, layout: str, repair: Expr | None) -> str:
     """Return the line as it should be: the same left side, and the truth, close to what the reader wrote."""
     try:
-        truth = repair if repair is not None else simplify(in_names(simplify(claim.truth), claim))
-        return f"{line.left} = {spelled(truth, line, claim, layout)}"
+        closed = simplify(in_names(simplify(claim.truth), claim))
+        candidates = [e for e in (repair, closed, simplify(claim.truth)) if e is not None and not has_odd_powers(e)]
+        truth = min(candidates or [claim.truth], key=length)
+        return f"{without_indices(line.left)} = {spelled(truth, line, claim, layout)}"
     except ChainruleError:
         return ""
+
+
+def has_odd_powers(e: Expr) -> bool:
+    """True if some name stands in a power such as f^(3/4), which no reader would write."""
+    powers = (exponent_of(node) for node in walk(e))
+    return any(
+        isinstance(base, Symbol) and Fraction(k).denominator > 2 for base, k in powers if isinstance(k, Fraction)
+    )
+
+
+def without_indices(left: str) -> str:
+    """Return a left side without free indices: what is printed is the whole derivative, not one entry."""
+    found = differentials(left)
+    if not found or not any(INDEXED.match(part) for part in (found[0].function, *found[0].wrt)):
+        return left
+    return FREE_INDEX.sub("", left)
 
 
 def spelled(truth: Expr, line: Line, claim: Claim, layout: str) -> str:
     """Write an expression as the file writes: LaTeX, NumPy or MATLAB text, or plain mathematics."""
     outputs = claim.function.ndim if claim.function is not None and claim.kind == "derivative" else None
     row = outputs == 0 and truth.ndim == 1 and layout == "numerator"
-    if "\\" in line.text:
+    if line.form == "latex":
         return layout_to_latex(notate(truth, "row" if row else "plain"))
     syntax = claim.written.syntax if claim.written is not None else ""
     spellings: dict[str, Spelling] = {"text": "text", "matlab": "matlab"}
-    if syntax in spellings and is_code(line.text):
+    if syntax in spellings and not HANDWRITTEN.search(line.text[len(line.left) :]):
         return source_text(truth, spellings[syntax])
     return layout_to_text(notate(truth, "row" if row else "plain"))
-
-
-def is_code(text: str) -> bool:
-    """True if a line is written as for a program: with stars and points."""
-    return any(sign in text for sign in ("@", ".T", "*", "sum(", "'"))
 
 
 # --- the way there

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 from chainrule.expression.node import Expr
 from chainrule.proofread.claim import Claim
 from chainrule.proofread.judge import LayoutName, Status
+from chainrule.proofread.reading import Form
 
 SCHEMA = 1
 WRONG: tuple[Status, ...] = ("wrong", "correct if")
@@ -55,6 +56,7 @@ class Line:
     diagnosis: Diagnosis | None = None
     claim: Claim | None = field(default=None, repr=False)
     steps: tuple[str, ...] = ()
+    form: Form = "plain"
 
     @property
     def is_claim(self) -> bool:

@@ -19,6 +19,7 @@ from chainrule.expression.total import add_terms
 from chainrule.proofread.differential import Differential, differentials, replaced
 from chainrule.proofread.notebook import Meaning, Notebook, Reading
 from chainrule.proofread.reading import Form
+from chainrule.proofread.slopes import with_slopes
 from chainrule.proofread.targets import Target, product, resolved, turned
 from chainrule.syntax.tree import Binary, Formula, Name
 
@@ -50,14 +51,15 @@ def stated(
 ) -> Iterator[Stated | ChainruleError]:
     """Yield what a right side may mean, the likeliest first, and the errors of readings that fail."""
     text = with_cotangents(book, text, form)
+    text, slopes = with_slopes(book, text, form)
     found, parts = parts_of(book, text, form)
     free = target.free if target else ()
-    if found and target is not None and not free:
+    if found and target is not None and not free and not slopes:
         value = chain(text, found, parts, target, book)
         if value is not None:
             yield Stated(value, variant="chain")
             return
-    yield from mixed(book, text, form, found, parts, target, layout, strict)
+    yield from mixed(book, text, form, found, parts, target, layout, strict, slopes)
 
 
 def parts_of(book: Notebook, text: str, form: Form) -> tuple[list[Differential], list[Target]]:
@@ -120,7 +122,7 @@ def summed(terms: Sequence[tuple[Fraction, list[Target]]], target: Target) -> Ex
 # --- derivatives among other things
 def mixed(
     book: Notebook, text: str, form: Form, found: Sequence[Differential], parts: Sequence[Target],
-    target: Target | None, layout: str, strict: bool,
+    target: Target | None, layout: str, strict: bool, slopes: Mapping[str, Expr],
 ) -> Iterator[Stated | ChainruleError]:  # fmt: skip
     """Yield the readings of a text in which derivatives stand among other things."""
     order = [v for v in (layout, *VARIANTS) if v] if found else [""]
@@ -128,7 +130,7 @@ def mixed(
         order = [layout]
     for variant in dict.fromkeys(order):
         spelled, values = spelled_out(book, text, form, found, parts, variant)
-        yield from in_all_readings(book, spelled, form, values, target, variant, strict)
+        yield from in_all_readings(book, spelled, form, {**values, **slopes}, target, variant, strict)
 
 
 def in_all_readings(

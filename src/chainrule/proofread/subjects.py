@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from chainrule.derivative.differentiate import jacobian
-from chainrule.errors import ChainruleError, DomainError, ShapeError
+from chainrule.errors import ChainruleError, DomainError, ShapeError, UnknownSymbol
 from chainrule.expression.build import as_expr
 from chainrule.expression.node import Expr, Symbol, depends_on
 from chainrule.proofread.claim import Claim, Kind
@@ -17,7 +16,6 @@ from chainrule.proofread.reading import Row
 from chainrule.proofread.rightside import Stated, stated
 from chainrule.proofread.sides import NEXT, NOW, equation, indexed_name, plain_name, without_arguments
 from chainrule.proofread.targets import Target, expression_of, from_loss, resolved
-from chainrule.simplify.simplify import simplify
 
 RATES = ("eta", "alpha", "lr", "gamma", "epsilon", "lambda", "mu", "learning_rate", "rate", "step", "lam")
 SMALL_D = re.compile(r"^(?:d|\\mathrm\{d\}|\\text\{d\})\s*(\\?[A-Za-z].*)$")
@@ -65,10 +63,11 @@ def meaning(
             if isinstance(one, Stated):
                 return one.expression, dict(one.shapes or {})
             first = first or one
-    for meaning in book.meanings(right, row.form, free, closed=False):
-        if not isinstance(meaning, ChainruleError):
-            return meaning.expression, dict(meaning.shapes)
-        first = first or meaning
+    for closed in (True, False):  # a reading in which every name is known comes first
+        for meaning in book.meanings(right, row.form, free, closed=closed):
+            if not isinstance(meaning, ChainruleError):
+                return meaning.expression, dict(meaning.shapes)
+            first = meaning if first is None or isinstance(first, UnknownSymbol) else first
     raise first or DomainError("this cannot be read")
 
 
@@ -116,21 +115,30 @@ def along_gradient(book: Notebook, one: Stated, name: str) -> Claim | None:
     rates = [s for n, s in said.symbols.items() if not s.shape and n not in target.function.symbols]
     if len(rates) != 1 or not depends_on(said, x):
         return None
-    up = depends_on(said, rates[0]) and is_ascent(said, rates[0], target.truth)
-    truth = x + rates[0] * target.truth if up else x - rates[0] * target.truth
+    truth = x + rates[0] * target.truth if book.ascends else x - rates[0] * target.truth
     names, shapes = dict(book.names), dict(book.shapes)
     return Claim("update", target.function, (x,), said, as_expr(truth), names, one.formula, shapes)
-
-
-def is_ascent(said: Expr, rate: Symbol, gradient: Expr) -> bool:
-    """True if a step is written as one uphill, with the gradient as it is."""
-    return simplify(jacobian(said, rate)) is gradient
 
 
 def equation_left(row: Row) -> str:
     """Return the left side of a row, "" if it has none."""
     said = equation(row.text)
     return said.left if said else ""
+
+
+LAGRANGE = re.compile(
+    r"^(?P<name>[^\W\d_][\w\\]*|\\[a-z]+)\s*(?P<primes>'+|′+|″|\^\s*\{\s*(?:\\prime\s*)+\})\s*\((?P<by>[^()]*)\)$"
+)
+
+
+def primed(left: str) -> Differential | None:
+    """Return the derivative that `f'(x)` or `f''(x)` is."""
+    match = LAGRANGE.match(left.strip())
+    if match is None:
+        return None
+    count = match["primes"].count("'") + match["primes"].count("′") + 2 * match["primes"].count("″")
+    order = count + match["primes"].count("prime")
+    return Differential(match["name"], (match["by"].strip(),) * order, "d", 0, len(left))
 
 
 def whole(text: str, one: Differential) -> bool:

@@ -35,6 +35,7 @@ from chainrule.proofread.subjects import (
     is_cotangent,
     meaning,
     names,
+    primed,
     updated,
     whole,
 )
@@ -228,7 +229,7 @@ class Proofreader:
         """Find out what a left side is; return the right sides that claim something about it."""
         rights = [right for _, right in said.rights]
         left = said.left.strip("$ ")
-        found = differentials(left)
+        found = [one] if (one := primed(left)) and one.function in self.book.names else differentials(left)
         if len(found) == 1 and whole(left, found[0]):
             self.subject = Subject(left, resolved(self.book, found[0], row.form), kind="derivative")
             return rights
@@ -364,6 +365,7 @@ class Proofreader:
                 finding=verdict.finding,
                 left=left,
                 claim=claim,
+                form=row.form,
             )
         )
 
