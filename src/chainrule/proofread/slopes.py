@@ -16,7 +16,7 @@ from chainrule.proofread.targets import expression_of
 from chainrule.simplify.simplify import simplify
 
 PLACEHOLDER = "Slope"
-INNER = "Inner"
+INNER = "Argument"
 PRIMED = re.compile(
     r"(?P<name>\\sigma|\\tanh|\\sin|\\cos|\\exp|\\log|\\operatorname\{\w+\}|\\mathrm\{\w+\}|\\text\{\w+\}|σ|[A-Za-z]\w*)\s*"
     r"(?:'|′|\^\s*\{?\\prime\}?)\s*(?:\\left\s*)?\((?P<arg>[^()]*(?:\([^()]*\)[^()]*)*?)(?:\\right\s*)?\)"
