@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,15 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.errors import DomainError
 from chainrule.evaluate import evaluate_all
-from chainrule.expression.node import Expr
+from chainrule.expression.node import Apply, Expr, walk
+from chainrule.expression.op import CATALOGUE
 from chainrule.verify.sample import generic_points
 from conftest import NAMED
+from test_backends import PARTS, constants
+from test_compile import JOINT
+from test_ops import applied
 
 ATTENTION = {"Q": ("n", "d"), "K": ("n", "d"), "V": ("n", "d"), "tau": ()}
 ROWS = {"X": ("N", "d"), "gamma": "d", "beta": "d", "epsilon": ()}
@@ -32,6 +38,7 @@ BOUND: dict[str, Expr] = {
     "in_place": cr.matrix("ctx", "inputs", "n") @ cr.vector("value", "n"),  # names that the code uses itself
     "sums": cr.sum(cr.matrix("X", "N", "d"), axis=1),
 }
+LACKING = {"c": ("pinv", "lyapunov", "polar", "norm_nuc")}
 PLAIN = {name: (e, *(cr.jacobian(e, s) for s in e.symbols.values() if not e.shape)) for name, e in BOUND.items()}
 
 CLEAN = """
@@ -58,6 +65,28 @@ RUNNERS = {
 def run(module, name, arguments, given):
     found = getattr(module, name)(*arguments)
     for k, part in enumerate(found if isinstance(found, tuple) else [found]):
+        results[f"{name}.{k}"] = part
+""",
+    "numba": """
+def run(module, name, arguments, given):
+    found = getattr(module, name)(*arguments)
+    for k, part in enumerate(found if isinstance(found, tuple) else [found]):
+        results[f"{name}.{k}"] = part
+""",
+    "c": """
+import ctypes
+def load(name):
+    return ctypes.CDLL(f"{folder}/{name}.so")
+def run(library, name, arguments, given):
+    kind = given["kind"].dtype
+    real = ctypes.c_double if kind == np.float64 else ctypes.c_float
+    out = [np.full(given[key].shape, np.nan, kind) for key in sorted(given) if key.startswith("out")]
+    arrays = [np.ascontiguousarray(a, kind) for a in arguments]
+    sizes = [ctypes.c_long(int(given[key])) for key in sorted(given) if key.startswith("size")]
+    passed = [a.ctypes.data_as(ctypes.POINTER(real)) if a.ndim else real(a) for a in arrays]
+    status = getattr(library, name)(*sizes, *passed, *(a.ctypes.data_as(ctypes.POINTER(real)) for a in out))
+    assert status == 0
+    for k, part in enumerate(out):
         results[f"{name}.{k}"] = part
 """,
     "jax": """
@@ -103,17 +132,25 @@ def run(module, name, arguments, given):
 """,
 }
 LIBRARIES = [NAMED] if NAMED else list(RUNNERS)
+COMPILE = ["gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
 
 
 @pytest.fixture(params=LIBRARIES)
 def backend(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    pytest.importorskip(name, reason=f"{name} is not installed here; .ci/run tests it where it is")
+    if name == "c" and shutil.which("gcc") is None:
+        pytest.skip("there is no gcc here")
+    if name != "c":
+        pytest.importorskip(name, reason=f"{name} is not installed here; .ci/run tests it where it is")
     return name
 
 
-def run_clean(backend: str, folder: Path, names: list[str]) -> dict[str, np.ndarray]:
+def run_clean(backend: str, folder: Path, names: list[str], *flags: str) -> dict[str, np.ndarray]:
     """Run the files of these names in the folder, each on the arrays beside it."""
+    for name in names if backend == "c" else []:
+        files = [str(folder / f"{name}.c"), "-o", str(folder / f"{name}.so"), "-lm"]
+        done = subprocess.run([*COMPILE, *flags, *files], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
     (folder / "clean.py").write_text(CLEAN.replace("folder, names =", RUNNERS[backend] + "folder, names ="))
     command = [sys.executable, "-I", str(folder / "clean.py"), str(folder), *names]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)
@@ -121,42 +158,80 @@ def run_clean(backend: str, folder: Path, names: list[str]) -> dict[str, np.ndar
     return dict(np.load(folder / "results.npz"))
 
 
-def ordered(e: tuple[Expr, ...]) -> tuple[list[cr.Expr], list[str]]:
-    """The symbols in the order of the parameters, and the sizes that none of them shows."""
-    f = cr.compile(*e)
-    return list(f.program.arguments), list(f.program.given)
+def check_plain(backend: str, folder: Path, functions: dict[str, tuple[Expr, ...]], kind: type = np.float64) -> None:
+    """Write each function, run it, and compare with the interpreter."""
+    expected: dict[str, list[np.ndarray]] = {}
+    for name, exprs in functions.items():
+        text = cr.source(exprs, backend, name)
+        assert "chainrule" not in text
+        (folder / f"{name}.{'c' if backend == 'c' else 'py'}").write_text(text, encoding="utf-8")
+        program = cr.compile(*exprs).program
+        roots = [e for e in exprs if e.symbols]
+        values, sizes = next(generic_points(roots, 1)) if roots else ({}, {})
+        arguments = [*(np.asarray(values[s.name], kind) for s in program.arguments)]
+        arguments += [sizes[n] for n in program.given] if backend != "c" else []
+        expected[name] = [np.asarray(part) for part in evaluate_all(list(exprs), values, sizes)]
+        arrays = {f"in{k:02}": a for k, a in enumerate(arguments)} | {"kind": np.zeros((), kind)}
+        arrays |= {f"size{k:02}": sizes[n] for k, n in enumerate(program.sizes)}
+        arrays |= {f"out{k:02}": part for k, part in enumerate(expected[name])}
+        np.savez(folder / f"{name}.npz", **arrays)
+    results = run_clean(backend, folder, list(functions), *["-DREAL=float"] * (kind is np.float32))
+    for name, parts in expected.items():
+        for k, wanted in enumerate(parts):
+            close(results[f"{name}.{k}"], wanted, 1e-9 if kind is np.float64 else 2e-3)
 
 
-def close(found: np.ndarray, wanted: np.ndarray) -> None:
+def close(found: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-9) -> None:
     assert found.shape == wanted.shape
-    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance)
 
 
 def test_plain_functions(backend: str, tmp_path: Path) -> None:
-    expected: dict[str, list[np.ndarray]] = {}
-    for name, exprs in PLAIN.items():
-        text = cr.source(exprs, backend, name)
-        assert "chainrule" not in text
-        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-        symbols, given = ordered(exprs)
-        values, sizes = next(generic_points(list(exprs), 1))
-        arguments = [*(values[s.name] for s in symbols), *(sizes[n] for n in given)]
-        np.savez(tmp_path / f"{name}.npz", **{f"in{k:02}": a for k, a in enumerate(arguments)})
-        expected[name] = evaluate_all(list(exprs), values, sizes)
-    results = run_clean(backend, tmp_path, list(PLAIN))
-    for name, parts in expected.items():
-        for k, wanted in enumerate(parts):
-            close(results[f"{name}.{k}"], np.asarray(wanted))
+    check_plain(backend, tmp_path, PLAIN)
 
 
+def test_every_operation(backend: str, tmp_path: Path) -> None:
+    """Each operation, alone and on leading axes; what a language lacks is refused with the operation's name."""
+    functions: dict[str, tuple[Expr, ...]] = {}
+    for op in CATALOGUE.entries:
+        e = (constants(op)[0],) if op.extents else (applied(op), applied(op, batch=True))
+        try:
+            cr.source(e, backend, "f")
+        except DomainError as error:
+            assert op.name in str(error) and "numpy" in str(error) and op.name in LACKING[backend]
+            continue
+        functions[f"op_{op.name}"] = e
+    assert len(functions) == len(CATALOGUE.entries) - len(LACKING.get(backend, ()))
+    check_plain(backend, tmp_path, functions)
+
+
+def test_any_program(backend: str, tmp_path: Path) -> None:
+    """Everything that the compiler is tested with."""
+    functions = {f"f{k}": exprs for k, exprs in enumerate([*JOINT.values(), *PARTS.values()])}
+    for lacks in LACKING.get(backend, ()):
+        functions = {n: f for n, f in functions.items() if not any(lacks in str(op) for op in ops_of(f))}
+    check_plain(backend, tmp_path, functions)
+
+
+@pytest.mark.backend("c")
+def test_single_precision_in_c(tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("there is no gcc here")
+    check_plain("c", tmp_path, PLAIN, np.float32)
+
+
+def ops_of(exprs: tuple[Expr, ...]) -> set[str]:
+    return {node.op.name for node in walk(*exprs) if isinstance(node, Apply)}
+
+
+@pytest.mark.parametrize("backend", [n for n in LIBRARIES if n in ("jax", "torch")], indirect=True)
 def test_bound_derivatives(backend: str, tmp_path: Path) -> None:
     """The value, and the derivative by every argument times a cotangent: against our own, and by differences."""
-    if backend == "numpy":
-        return
     expected: dict[str, list[np.ndarray]] = {}
     for name, e in BOUND.items():
         (tmp_path / f"{name}.py").write_text(cr.source(e, backend, name), encoding="utf-8")
-        symbols, given = ordered((e,))
+        program = cr.compile(e).program
+        symbols, given = program.arguments, program.given
         roots = [e, *(cr.vjp(e, s, "seed") for s in symbols)]
         values, sizes = next(generic_points(roots, 1))
         seed = values.get("seed", np.ones(np.shape(evaluate_all([e], values, sizes)[0])))

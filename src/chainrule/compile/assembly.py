@@ -19,6 +19,8 @@ IMPORTS = {  # what the code says, and the import that it asks for
     r"\bjax\b": "import jax",
     r"\bjnp\b": "import jax.numpy as jnp",
     r"\bnp\b": "import numpy as np",
+    r"\bmath\.": "import math",
+    r"\bnjit\b": "from numba import njit",
     r"\btorch\b": "import torch",
     r"once_differentiable": "from torch.autograd.function import once_differentiable",
 }
@@ -47,13 +49,13 @@ def formulas(exprs: Sequence[Expr]) -> str:
     return "".join(f"# {part}\n" for line in lines for part in textwrap.wrap(line, COMMENT_WIDTH))
 
 
-def assembled(blocks: Sequence[str], called: Helpers) -> str:
-    """Return the text of a file: imports, the functions that are called, then the blocks."""
-    parts = [*(textwrap.dedent(inspect.getsource(helper)) for helper in called.values()), *blocks]
+def assembled(blocks: Sequence[str], called: Helpers, decorator: str = "") -> str:
+    """Return the text of a file: imports, the functions that are called (decorated), then the blocks."""
+    parts = [*(decorator + textwrap.dedent(inspect.getsource(helper)) for helper in called.values()), *blocks]
     text = "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
     code = re.sub(r"#.*", "", text)
     wanted = [line for pattern, line in IMPORTS.items() if re.search(pattern, code)]
-    standard = [line for line in wanted if "typing" in line or "functools" in line]
+    standard = [line for line in wanted if line.split()[1] in ("typing", "functools", "math")]
     libraries = [line for line in wanted if line not in standard]
     future = ["from __future__ import annotations"] if called else []
     head = "\n\n".join("\n".join(group) for group in (future, standard, libraries) if group)

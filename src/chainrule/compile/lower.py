@@ -21,8 +21,14 @@ def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None, constant: Col
     `arguments` may hold more symbols than occur, for their sizes. Products of the `constant` ones are
     computed once, and cost nothing.
     """
+    return lower_as_written(*(stable(e) for e in exprs), arguments=arguments, constant=constant)
+
+
+def lower_as_written(
+    *exprs: Expr, arguments: Sequence[Symbol] | None = None, constant: Collection[Symbol] = ()
+) -> Program:
+    """Return the program of the expressions just as they are, which may recognise no function in their parts."""
     symbols = ordered_symbols(*exprs) if arguments is None else tuple(arguments)
-    exprs = tuple(stable(e) for e in exprs)
     lowering = _Lowering(symbols, exprs, constant)
     for e in _innermost_first(exprs, lowering):
         lowering.lower(e)

@@ -9,6 +9,8 @@ from functools import partial
 from chainrule.compile.assembly import LIBRARIES, assembled, formulas, helpers
 from chainrule.compile.bound import Sampler, bound_in_jax, bound_in_torch
 from chainrule.compile.dialects import IN_JAX, IN_NUMPY, IN_TORCH, Dialect
+from chainrule.compile.in_c import code_in_c
+from chainrule.compile.in_numba import code_in_numba
 from chainrule.compile.lower import lower
 from chainrule.compile.source import function_text, is_safe_name, readable_names
 from chainrule.errors import DomainError
@@ -66,6 +68,8 @@ class Language:
 
 LANGUAGES: Mapping[str, Language] = {
     "numpy": Language(partial(_array_code, dialect=IN_NUMPY)),
+    "numba": Language(code_in_numba),
     "jax": Language(partial(_array_code, dialect=IN_JAX), bound_in_jax),
     "torch": Language(partial(_array_code, dialect=IN_TORCH), bound_in_torch),
+    "c": Language(code_in_c),
 }

@@ -30,10 +30,16 @@ class Code:
     A language without a line of its own is written as NumPy is. `helper` is a function that a line calls, where one
     line is not enough, or several; a line gives it the module as `xp`. `special` is given the arguments that are known
     numbers, by name, and returns a faster line for them, or "".
+
+    Where a language has loops, entries are computed by `Loop`. An array of constants has `entry` instead: what is true
+    of the indices `$0`, `$1` … where it is 1. For a function of whole arrays `numba` is its line and `c` the name of a
+    function in `compile/c_functions.py`.
     """
 
     numpy: str
     numba: str = ""
+    c: str = ""
+    entry: str = ""
     jax: str = ""
     torch: str = ""
     helper: Callable[..., Any] | tuple[Callable[..., Any], ...] = ()

@@ -48,6 +48,7 @@ selector = Op(
     notation=Notation(text="I[$start:]", latex=r"\mathbf{I}_{[$start:]}"),
     code=Code(
         "selected_rows($start, $k, $n, dtype, $xp)",
+        entry="$1 == $0 + $start",
         torch="rows_on_device($start, $k, $n, dtype, device, $xp)",
         helper=(selected_rows, rows_on_device),
     ),
@@ -65,6 +66,7 @@ one_hot = Op(
     notation=Notation(text="e[$start]", latex=r"\mathbf{e}_{[$start]}"),
     code=Code(
         "selected_rows($start, 1, $n, dtype, $xp)[0]",
+        entry="$0 == $start",
         torch="rows_on_device($start, 1, $n, dtype, device, $xp)[0]",
         helper=(selected_rows, rows_on_device),
     ),
@@ -80,7 +82,11 @@ tri = Op(
     because="a mask of zeros and ones does not depend on anything",
     rule="triangle",
     notation=Notation(text="tri($start)", latex=r"\operatorname{tri}_{$start}"),
-    code=Code("$xp.tri($m, $n, $start, dtype)", torch="$xp.ones(($m, $n), dtype=dtype, device=device).tril($start)"),
+    code=Code(
+        "$xp.tri($m, $n, $start, dtype)",
+        entry="$1 <= $0 + $start",
+        torch="$xp.ones(($m, $n), dtype=dtype, device=device).tril($start)",
+    ),
     rational=True,
 )
 
@@ -92,6 +98,7 @@ pair = Op(
     rule="reshape",
     code=Code(
         "$xp.eye($k, dtype=dtype).reshape($k, $m, $n)",
+        entry="$0 == $1 * $n + $2",
         torch="$xp.eye($k, dtype=dtype, device=device).reshape($k, $m, $n)",
     ),
     rational=True,

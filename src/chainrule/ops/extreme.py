@@ -31,7 +31,12 @@ hardmax = Op(
     because="which entry is the largest does not change under a small step",
     rule="place of the maximum",
     notation=Notation(text="[$z = max $z]", latex=r"[$z = \max $z]"),
-    code=Code("shared_maximum($z, $xp)", helper=shared_maximum),
+    code=Code(
+        "shared_maximum($z, $xp)",
+        numba="($z == $z.max()) / ($z == $z.max()).sum()",
+        c="place_of_maximum",
+        helper=shared_maximum,
+    ),
     kinks=gap,
 )
 

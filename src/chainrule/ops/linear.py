@@ -25,7 +25,7 @@ inv = Op(
     because="moving A moves its inverse by −A⁻¹ (dA) A⁻¹",
     rule="inverse",
     notation=Notation(text="$A⁻¹", latex="$A^{-1}", binding="power"),
-    code=Code("$xp.linalg.inv($A)"),
+    code=Code("$xp.linalg.inv($A)", c="inverse"),
     domain=smallest_singular_value,
 )
 
@@ -36,7 +36,7 @@ det: Op = Op(
     because="the determinant grows along A by det(A) A⁻ᵀ (Jacobi's formula)",
     rule="determinant",
     notation=Notation(latex=r"\det($A)"),
-    code=Code("$xp.linalg.det($A)"),
+    code=Code("$xp.linalg.det($A)", c="determinant"),
     domain=smallest_singular_value,
     logarithm=lambda A: logdet(A),
 )
@@ -48,7 +48,7 @@ logdet: Op = Op(
     because="the gradient of log |det A| is A⁻ᵀ",
     rule="log-determinant",
     notation=Notation(text="log|det($A)|", latex=r"\log\lvert\det($A)\rvert"),
-    code=Code("$xp.linalg.slogdet($A)[1]"),
+    code=Code("$xp.linalg.slogdet($A)[1]", c="log_determinant"),
     domain=smallest_singular_value,
 )
 
@@ -104,7 +104,13 @@ cholesky = Op(
     because="moving A = L Lᵀ moves L by L Φ(L⁻¹ (dA) L⁻ᵀ), Φ the lower triangle with half the diagonal",
     rule="Cholesky factor",
     notation=Notation(text="chol($A)", latex=r"\operatorname{chol}($A)"),
-    code=Code("lower_factor($A, $xp)", torch="$xp.linalg.cholesky(($A + $A.mT) / 2)", helper=lower_factor),
+    code=Code(
+        "lower_factor($A, $xp)",
+        numba="np.linalg.cholesky(($A + $A.T) / 2)",
+        c="lower_factor",
+        torch="$xp.linalg.cholesky(($A + $A.mT) / 2)",
+        helper=lower_factor,
+    ),
     domain=lambda a: np.linalg.eigvalsh((a + np.swapaxes(a, -1, -2)) / 2)[..., 0] - 0.05,
     aliases=("chol",),
 )

@@ -22,6 +22,24 @@ def orthogonal_factor(a: Any, xp: Any) -> Any:
     return u @ vt
 
 
+def polar_factor(a: Any) -> Any:
+    """U Vᵀ of the singular value decomposition A = U Σ Vᵀ."""
+    u, _, vt = np.linalg.svd(a, False)
+    return u @ vt
+
+
+def lyapunov_loops(h: Any) -> Any:
+    """The tensor T with X = T : C for H X + X H = C."""
+    n = len(h)
+    sums = np.zeros((n * n, n * n), h.dtype)
+    for i in range(n):
+        for j in range(n):
+            for k in range(n):
+                sums[i * n + j, k * n + j] += h[i, k]
+                sums[i * n + j, i * n + k] += h[k, j]
+    return np.linalg.inv(sums).reshape((n, n, n, n))
+
+
 def lyapunov_inverse(h: Any, xp: Any) -> Any:
     """The tensor T with X = T : C for H X + X H = C."""
     n = h.shape[-1]
@@ -49,7 +67,7 @@ lyapunov = Op(
     because="the inverse of X ↦ H X + X H moves like every inverse, by −T (dH · + · dH) T",
     rule="Lyapunov equation",
     notation=Notation(text="lyap($H)", latex=r"\operatorname{lyap}($H)"),
-    code=Code("lyapunov_inverse($H, $xp)", helper=lyapunov_inverse),
+    code=Code("lyapunov_inverse($H, $xp)", numba="lyapunov_loops($H)", helper=(lyapunov_inverse, lyapunov_loops)),
     domain=_sums_of_pairs,
 )
 
@@ -72,7 +90,7 @@ polar = Op(
     because="the orthogonal factor of A turns with A, and tilts where A has more rows than columns",
     rule="polar factor",
     notation=Notation(text="polar($A)", latex=r"\operatorname{polar}($A)"),
-    code=Code("orthogonal_factor($A, $xp)", helper=orthogonal_factor),
+    code=Code("orthogonal_factor($A, $xp)", numba="polar_factor($A)", helper=(orthogonal_factor, polar_factor)),
     domain=smallest_singular_value,
 )
 
@@ -83,7 +101,11 @@ nuclear_norm = Op(
     because="the gradient of the sum of the singular values of A = U Σ Vᵀ is U Vᵀ, the orthogonal factor of A",
     rule="nuclear norm",
     notation=Notation(text="‖$A‖⁎", latex=r"\lVert $A \rVert_*"),
-    code=Code("$xp.linalg.svd($A, compute_uv=False).sum(-1)", torch="$xp.linalg.svdvals($A).sum(-1)"),
+    code=Code(
+        "$xp.linalg.svd($A, compute_uv=False).sum(-1)",
+        numba="np.linalg.svd($A)[1].sum()",
+        torch="$xp.linalg.svdvals($A).sum(-1)",
+    ),
     domain=smallest_singular_value,
     aliases=("nuclear_norm",),
 )
