@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from chainrule.expression.op import CATALOGUE
 from chainrule.verify.sample import generic_points
 from conftest import NAMED
 from test_backends import PARTS, constants
-from test_compile import JOINT
+from test_compile import JOINT, SIZES, values
 from test_ops import applied
 
 ATTENTION = {"Q": ("n", "d"), "K": ("n", "d"), "V": ("n", "d"), "tau": ()}
@@ -38,7 +39,11 @@ BOUND: dict[str, Expr] = {
     "in_place": cr.matrix("ctx", "inputs", "n") @ cr.vector("value", "n"),  # names that the code uses itself
     "sums": cr.sum(cr.matrix("X", "N", "d"), axis=1),
 }
-LACKING = {"c": ("pinv", "lyapunov", "polar", "norm_nuc")}
+PRODUCTS_AND_EXPONENTIALS = ("prod_others", "prod_pairs", "expm", "expm_frechet")
+LACKING = {
+    "numba": PRODUCTS_AND_EXPONENTIALS,
+    "c": ("pinv", "lyapunov", "polar", "norm_nuc", *PRODUCTS_AND_EXPONENTIALS),
+}
 PLAIN = {name: (e, *(cr.jacobian(e, s) for s in e.symbols.values() if not e.shape)) for name, e in BOUND.items()}
 
 CLEAN = """
@@ -69,7 +74,7 @@ def run(module, name, arguments, given):
 """,
     "numba": """
 def run(module, name, arguments, given):
-    found = getattr(module, name)(*arguments)
+    found = getattr(module, name)(*[a if np.ndim(a) or isinstance(a, int) else float(a) for a in arguments])
     for k, part in enumerate(found if isinstance(found, tuple) else [found]):
         results[f"{name}.{k}"] = part
 """,
@@ -81,7 +86,7 @@ def run(library, name, arguments, given):
     kind = given["kind"].dtype
     real = ctypes.c_double if kind == np.float64 else ctypes.c_float
     out = [np.full(given[key].shape, np.nan, kind) for key in sorted(given) if key.startswith("out")]
-    arrays = [np.ascontiguousarray(a, kind) for a in arguments]
+    arrays = [np.asarray(a, kind, order="C") for a in arguments]
     sizes = [ctypes.c_long(int(given[key])) for key in sorted(given) if key.startswith("size")]
     passed = [a.ctypes.data_as(ctypes.POINTER(real)) if a.ndim else real(a) for a in arrays]
     status = getattr(library, name)(*sizes, *passed, *(a.ctypes.data_as(ctypes.POINTER(real)) for a in out))
@@ -132,6 +137,7 @@ def run(module, name, arguments, given):
 """,
 }
 LIBRARIES = [NAMED] if NAMED else list(RUNNERS)
+MANY = [pytest.param(n, marks=pytest.mark.slow) if n == "numba" else n for n in LIBRARIES]  # numba compiles each
 COMPILE = ["gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
 
 
@@ -158,7 +164,21 @@ def run_clean(backend: str, folder: Path, names: list[str], *flags: str) -> dict
     return dict(np.load(folder / "results.npz"))
 
 
-def check_plain(backend: str, folder: Path, functions: dict[str, tuple[Expr, ...]], kind: type = np.float64) -> None:
+def generic(exprs: tuple[Expr, ...]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    return next(generic_points(list(exprs), 1)) if any(e.symbols for e in exprs) else ({}, {})
+
+
+def random(exprs: tuple[Expr, ...]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    arrays = values(*exprs)
+    return {name: np.abs(a) if name == "b" else a for name, a in arrays.items()}, SIZES
+
+
+Point = Callable[[tuple[Expr, ...]], tuple[dict[str, np.ndarray], dict[str, int]]]
+
+
+def check_plain(
+    backend: str, folder: Path, functions: dict[str, tuple[Expr, ...]], kind: type = np.float64, at: Point = generic
+) -> None:
     """Write each function, run it, and compare with the interpreter."""
     expected: dict[str, list[np.ndarray]] = {}
     for name, exprs in functions.items():
@@ -166,11 +186,10 @@ def check_plain(backend: str, folder: Path, functions: dict[str, tuple[Expr, ...
         assert "chainrule" not in text
         (folder / f"{name}.{'c' if backend == 'c' else 'py'}").write_text(text, encoding="utf-8")
         program = cr.compile(*exprs).program
-        roots = [e for e in exprs if e.symbols]
-        values, sizes = next(generic_points(roots, 1)) if roots else ({}, {})
-        arguments = [*(np.asarray(values[s.name], kind) for s in program.arguments)]
+        point, sizes = at(exprs)
+        arguments = [*(np.asarray(point[s.name], kind) for s in program.arguments)]
         arguments += [sizes[n] for n in program.given] if backend != "c" else []
-        expected[name] = [np.asarray(part) for part in evaluate_all(list(exprs), values, sizes)]
+        expected[name] = [np.asarray(part) for part in evaluate_all(list(exprs), point, sizes)]
         arrays = {f"in{k:02}": a for k, a in enumerate(arguments)} | {"kind": np.zeros((), kind)}
         arrays |= {f"size{k:02}": sizes[n] for k, n in enumerate(program.sizes)}
         arrays |= {f"out{k:02}": part for k, part in enumerate(expected[name])}
@@ -190,27 +209,28 @@ def test_plain_functions(backend: str, tmp_path: Path) -> None:
     check_plain(backend, tmp_path, PLAIN)
 
 
+@pytest.mark.parametrize("backend", MANY, indirect=True)
 def test_every_operation(backend: str, tmp_path: Path) -> None:
     """Each operation, alone and on leading axes; what a language lacks is refused with the operation's name."""
     functions: dict[str, tuple[Expr, ...]] = {}
     for op in CATALOGUE.entries:
-        e = (constants(op)[0],) if op.extents else (applied(op), applied(op, batch=True))
+        cases = [constants(op)[0]] if op.extents else [applied(op), applied(op, batch=True)]
         try:
-            cr.source(e, backend, "f")
+            cr.source(cases[0], backend, "f")
         except DomainError as error:
-            assert op.name in str(error) and "numpy" in str(error) and op.name in LACKING[backend]
+            assert op.name in str(error) and "numpy" in str(error) and op.name in LACKING.get(backend, ())
             continue
-        functions[f"op_{op.name}"] = e
-    assert len(functions) == len(CATALOGUE.entries) - len(LACKING.get(backend, ()))
+        functions |= {f"op_{op.name}_{k}": (e,) for k, e in enumerate(cases)}
     check_plain(backend, tmp_path, functions)
 
 
+@pytest.mark.parametrize("backend", MANY, indirect=True)
 def test_any_program(backend: str, tmp_path: Path) -> None:
     """Everything that the compiler is tested with."""
     functions = {f"f{k}": exprs for k, exprs in enumerate([*JOINT.values(), *PARTS.values()])}
     for lacks in LACKING.get(backend, ()):
         functions = {n: f for n, f in functions.items() if not any(lacks in str(op) for op in ops_of(f))}
-    check_plain(backend, tmp_path, functions)
+    check_plain(backend, tmp_path, functions, at=random)
 
 
 @pytest.mark.backend("c")

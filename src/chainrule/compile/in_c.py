@@ -21,9 +21,9 @@ WORDS = """
 auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
 real main NULL INFINITY NAN errno status exp log log1p expm1 sin cos tan asin acos atan sinh cosh tanh asinh
-acosh atanh cbrt erf pow sqrt fabs abs malloc free fma gamma y0 y1 yn j0 j1 jn div signgam index signbit isnan
+acosh atanh cbrt erf pow sqrt fabs abs malloc free fma signbit isnan
 isinf lgamma tgamma erfc hypot floor ceil rint round trunc fmin fmax fmod fdim logb scalbn copysign remainder
-nearbyint ilogb frexp ldexp exp2 log2 log10 carg cimag conj cproj creal REAL exit abort atoi rand system random
+nearbyint ilogb frexp ldexp exp2 log2 log10 carg cimag conj cproj creal REAL exit abort atoi
 """
 TAKEN = set(WORDS.split()) | set("ijklmnopqrstu")  # what C, its library and the loops call something else
 
@@ -61,8 +61,8 @@ class CCode(LoopCode):
     def indexed(self, name: str, at: At, shape: Shape) -> str:
         """Row-major: X[i * n_d + j]."""
         place = _operand(at[0])
-        for index, size in zip(at[1:], shape[1:], strict=True):
-            place = f"({place})" if " + " in place and not place.startswith("(") else place
+        for axis, (index, size) in enumerate(zip(at[1:], shape[1:], strict=True)):
+            place = f"({place})" if axis else place
             place = f"{place} * {self.size(size)} + {_operand(index)}"
         return f"{name}[{place}]"
 
@@ -109,7 +109,7 @@ class CCode(LoopCode):
         entries = [" * ".join(self.size(n) for n in shape[len(lead) :]) or "1" for shape in (given, step.shape)]
         n = self.size(given[-1])
         if not step.shape:
-            scope.add(f"real {name};")
+            scope.add(f"real {name} = NAN;")
             scope.add(f"status |= {op.code.c}({operands[0]}, &{name}, {n});")
         elif not lead:
             scope.add(f"status |= {op.code.c}({operands[0]}, {name}, {n});")

@@ -360,4 +360,4 @@ class LoopCode(ABC):
 
 def lacking(op: Op, language: str) -> DomainError:
     """Return the error of an operation that a language cannot do."""
-    return DomainError(f"{op.name} has no {language} code", expected="numpy, numba, jax or torch")
+    return DomainError(f"{op.name} has no {language} code", expected="numpy, jax or torch")

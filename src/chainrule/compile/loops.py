@@ -75,7 +75,7 @@ class Loops:
         action = self.steps[k].action
         if isinstance(action, Map):
             return action.op.loop.gather is not None
-        return bool(self.steps[k].summed)
+        return isinstance(action, Contract) and bool(self.steps[k].summed)
 
     def _readers(self) -> list[list[int]]:
         """Return, for each instruction, the computing steps that read it, through renamings, once for each reading."""

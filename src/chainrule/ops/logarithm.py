@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from chainrule.expression.build import divide, multiply, sum, transpose
 from chainrule.expression.node import Apply, Einsum, Expr
-from chainrule.expression.op import CATALOGUE, Code, Notation, Op
+from chainrule.expression.op import CATALOGUE, Code, Loop, Notation, Op
 
 
 def logarithm_of(z: Expr) -> Expr | None:
@@ -55,6 +55,7 @@ xlogy = Op(
     because="x ln(y) moves with x by ln(y) and with y by x/y",
     rule="logarithm",
     notation=Notation(text="$x ln($y)", latex=r"$x \ln($y)", binding="product"),
+    loop=Loop("zero if $x == zero else $x * fast_log($y)"),
     code=Code("$xp.where($x == 0, 0, $x * $xp.log($xp.where($x == 0, 1, $y)))"),
     domain=lambda x, y: y,
 )

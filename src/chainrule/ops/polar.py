@@ -37,7 +37,7 @@ def lyapunov_loops(h: Any) -> Any:
             for k in range(n):
                 sums[i * n + j, k * n + j] += h[i, k]
                 sums[i * n + j, i * n + k] += h[k, j]
-    return np.linalg.inv(sums).reshape((n, n, n, n))
+    return np.linalg.inv(sums.T).T.reshape((n, n, n, n))
 
 
 def lyapunov_inverse(h: Any, xp: Any) -> Any:
