@@ -43,7 +43,7 @@ def _unshared(wrong: Expr, right: Expr) -> tuple[tuple[Expr, ...], tuple[Expr, .
 
 def _only_change(wrong: tuple[Expr, ...], right: tuple[Expr, ...]) -> tuple[Expr, Expr] | None:
     pairs = [(a, b) for a, b in zip(wrong, right, strict=True) if a is not b] if len(wrong) == len(right) else []
-    return pairs[0] if len(pairs) == 1 and pairs[0][0].shape == pairs[0][1].shape else None
+    return pairs[0] if len(pairs) == 1 else None
 
 
 def _of_sums(wrong: Expr, right: Expr) -> Difference | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.errors import ChainruleError
 from chainrule.expression.build import broadcast, multiply
-from chainrule.expression.node import Add, Einsum, Expr, Identity, Number, Ones, Symbol
+from chainrule.expression.node import Add, Dimension, Einsum, Expr, Identity, Number, Ones, Symbol
 from chainrule.expression.power import constant_value, exponent_of, power_of
 from chainrule.expression.product import factors_of
 from chainrule.expression.total import add_terms, scale
@@ -122,7 +122,8 @@ def _multiplied(node: Expr, trial: Trial, parts: Sequence[Ingredient]) -> Iterat
             cost = 2 + _length(part.e) + (0 if sub else 0.1)
             build = partial(product_of, [*pairs, (part.e, sub)], output, sizes)
             says = "a factor is missing: multiply by {0}"
-            yield Edit("lost factor", cost, value, build, says, (part,))
+            is_size = isinstance(exponent_of(part.e)[0], Dimension)
+            yield Edit("sum, mean or axis" if is_size else "lost factor", cost, value, build, says, (part,))
         if part.e.ndim == 2 and part.e.shape[0] == part.e.shape[1]:
             yield from _chained(node, pairs, sizes, output, part, trial)
 

@@ -11,7 +11,7 @@ from chainrule.expression.node import Expr
 from chainrule.expression.shape import show_shape
 from chainrule.expression.total import linear_terms
 from chainrule.proofread.claim import Claim
-from chainrule.proofread.difference import factor_count
+from chainrule.proofread.difference import difference, factor_count
 from chainrule.proofread.edit import Kind, Repair
 from chainrule.proofread.ingredients import in_names
 from chainrule.proofread.trial import Trial
@@ -61,8 +61,8 @@ def _compared(mine: Counter[Expr], wanted: Counter[Expr], names: frozenset[str])
     if not more and not less:
         return "shape", "the factors are right, but they are multiplied in another way"
     if len(more) == len(less) == 1:
-        kind: Kind = "wrong intermediate" if {*more[0].symbols, *less[0].symbols} & names else "wrong symbol"
-        return kind, f"{more[0]} in place of {less[0]}"
+        found = difference(more[0], less[0], names)
+        return found.kind, found.message
     if not more:
         return "lost factor", f"a factor is missing: {' and '.join(map(str, less))}"
     if not less:

@@ -101,7 +101,7 @@ def _of_call(tree: Call, words: str) -> Iterator[Change]:
     twin = {"sum": "mean", "mean": "sum"}.get(tree.function)
     if twin is None:
         return
-    yield axis, 1.6, replace(tree, function=twin), f"{words}: a {tree.function} in place of a {twin}"
+    yield axis, 1.4, replace(tree, function=twin), f"{words}: a {tree.function} in place of a {twin}"
     keywords = dict(tree.keywords)
     for number in (0, 1):
         chosen = Num(Fraction(number), tree.span)
@@ -110,4 +110,4 @@ def _of_call(tree: Call, words: str) -> Iterator[Change]:
             if kept:
                 new["keepdims"] = Name("True", tree.span)
             says = f"{words} runs over the wrong axis: it should be axis={number}" + (", kept" if kept else "")
-            yield axis, 1.6, replace(tree, keywords=tuple(new.items())), says
+            yield axis, 1.3, replace(tree, keywords=tuple(new.items())), says
