@@ -25,6 +25,7 @@ SAME = 1e-9  # relative to the largest entry
 DIFFERENT = 1e-7
 ROUNDING = 1e-15  # how far inputs move to measure the noise
 ABOVE_NOISE = 1e4
+GATED = 4  # times as many points for what has gates
 FACTS_WITHOUT_FRACTIONS = frozenset({"orthogonal", "sums to one"})
 
 
@@ -143,6 +144,11 @@ def has_whole_exponent(node: Apply) -> bool:
     return node.op is not power or isinstance(constant_value(node.args[1]), int)
 
 
+def has_gates(e: Expr) -> bool:
+    """True if an operation takes steps: its value, or its slope, is one of a few numbers."""
+    return any(isinstance(node, Apply) and (node.op.is_gate or node.op.kinks is not None) for node in walk(e))
+
+
 def grounds(
     roots: Sequence[Expr], points: int = 4, seed: int = 0, extra: Iterable[Symbol] = (), exact: bool = True
 ) -> Grounds:
@@ -151,11 +157,14 @@ def grounds(
     Raises: DomainError if there is no such point.
     """
     rng = np.random.default_rng(seed + 17)
+    more = GATED if any(has_gates(root) for root in roots) else 1  # a gate is 0 or 1: two of them agree by chance
     places = [
         Place(values, sizes, tuple(_moved(values, rng) for _ in range(2)))
-        for values, sizes in generic_points(list(roots), points, seed, extra)
+        for values, sizes in generic_points(list(roots), more * points, seed, extra)
     ]
-    exact_places = exact_points(roots, 2, seed, extra) if exact and any(is_rational(root) for root in roots) else []
+    exact_places = (
+        exact_points(roots, 2 * more, seed, extra) if exact and any(is_rational(root) for root in roots) else []
+    )
     return Grounds(places, exact_places)
 
 

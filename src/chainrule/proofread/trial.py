@@ -18,6 +18,7 @@ from chainrule.expression.op import numpy_code
 from chainrule.expression.power import constant_value
 from chainrule.expression.shape import concrete
 from chainrule.proofread.claim import Claim
+from chainrule.proofread.compare import GATED, has_gates
 from chainrule.verify.sample import draw, is_generic, sizes_for
 
 Array = np.ndarray[Any, Any]
@@ -150,6 +151,7 @@ def trials(claim: Claim, count: int = 5, seed: int = 0) -> list[Trial]:
     if claim.function is not None:
         roots.append(claim.expanded(claim.function))
     lines = [] if claim.stated is None else [claim.expanded(claim.stated)]
+    count = GATED * count if any(map(has_gates, roots)) else count
     found: list[Trial] = []
     for values, sizes in (*_points([*roots, *lines], count, seed), *_points(roots, count, seed)):
         place = Place(values, sizes)
