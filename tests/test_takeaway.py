@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import chainrule as cr
+from chainrule.cli.main import commands
+from chainrule.compile.takeaway import LANGUAGES
 from chainrule.errors import DomainError
 from chainrule.evaluate import evaluate_all
-from chainrule.expression.node import Apply, Expr, walk
+from chainrule.expression.node import Apply, Expr, Symbol, walk
 from chainrule.expression.op import CATALOGUE
 from chainrule.verify.sample import generic_points
 from conftest import NAMED
@@ -115,6 +118,7 @@ def run(module, name, arguments, given):
 """,
     "torch": """
 import torch
+torch.set_default_dtype(torch.float64)
 def run(module, name, arguments, given):
     function = getattr(module, name)
     values = [a if isinstance(a, int) else torch.tensor(a, requires_grad=True) for a in arguments]
@@ -263,3 +267,43 @@ def test_bound_derivatives(backend: str, tmp_path: Path) -> None:
     for name, parts in expected.items():
         for k, wanted in enumerate(parts):
             close(results[f"{name}.{k}"], np.asarray(wanted))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("numpy", "def value_and_gradient(A, x):"),
+        ("numba", "def value_and_gradient(A, x):"),
+        ("c", "int value_and_gradient(long n_n, const real *A, const real *x, real *result0, real *result1)"),
+        ("jax", "C.defvjp(C_forward, C_backward)"),
+        ("torch", "assert torch.autograd.gradcheck(C, (A, x))"),
+    ],
+)
+def test_on_the_command_line(code: str, words: str) -> None:
+    done = CliRunner().invoke(commands, ["derive", "x @ A @ x", "--wrt", "x", "--code", code])
+    assert done.exit_code == 0 and words in done.stdout
+
+
+def test_what_is_refused() -> None:
+    A = cr.matrix("A", "n", "n")
+    with pytest.raises(DomainError, match=r"(?s)pinv has no C code.*numpy, jax or torch"):
+        cr.source(cr.pinv(A), "c")
+    with pytest.raises(DomainError, match=r"(?s)no code for 'fortran'.*numpy"):
+        cr.source(A, "fortran")
+    with pytest.raises(DomainError, match="cannot be called"):
+        cr.source(A, "c", "f(); exit")
+
+
+@pytest.mark.parametrize("name", ["int", "exp", "σ", "x\nimport os", "v0", "ctx", "*/", "torch"])
+def test_hostile_names_in_every_language(name: str, tmp_path: Path) -> None:
+    e = cr.softmax(Symbol(name, ("n",))) @ cr.vector("x", "n")
+    for language in LANGUAGES:
+        text = cr.source(e, language)
+        assert not any(line.strip().startswith("import os") for line in text.splitlines())
+        if language != "c":
+            compile(text, "text", "exec")
+        elif shutil.which("gcc"):
+            (tmp_path / "a.c").write_text(text, encoding="utf-8")
+            files = [str(tmp_path / "a.c"), "-o", str(tmp_path / "a.so"), "-lm"]
+            done = subprocess.run([*COMPILE, *files], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
