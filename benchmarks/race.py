@@ -234,7 +234,7 @@ def main(topic: str, races: Callable[[bool], Iterator[Race]]) -> None:
         results.append(raced(race, asked.seconds))
         shown = ", ".join(f"{name} {_cell(results[-1], name)}" for name in (*results[-1].median_ms, *results[-1].wrong))
         console.print(f"{race.case}: {shown}", soft_wrap=True)
+        if not asked.small:
+            saved(topic, results[-1:])
     if results:
         console.print(table(topic, results))
-    if results and not asked.small:
-        console.print(f"saved {saved(topic, results).name}")

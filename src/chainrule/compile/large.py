@@ -19,7 +19,7 @@ import numpy as np
 BLOCK = 1 << 16  # entries of one block: a few of them fit into a core's cache, and starting one costs 20 µs
 TILE = 256  # rows and columns of a tile, where one operand lies across
 GRAM_ROWS = 1024  # rows scaled at a time, at least twice as many as columns: each block costs one more sum of results
-GRAM_SMALL = 1 << 13  # entries: below, one line is faster than blocks
+GRAM_SMALL = 1 << 15  # entries: below, one line is faster than blocks
 
 Axes = tuple[int, ...]
 Index = tuple[slice, ...]
