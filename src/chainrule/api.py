@@ -363,7 +363,8 @@ def compile(  # noqa: A001
     >>> [float(part) if part.ndim == 0 else part.tolist() for part in f(x=[1.0, 2.0])]
     [5.0, [2.0, 4.0]]
     """
-    accepted = (*{s for e in exprs if isinstance(e, Expr) for s in origins(e)}, *accept)
+    dropped = {s for e in exprs if isinstance(e, Expr) for s in origins(e)}
+    accepted = (*sorted(dropped, key=lambda s: s.name), *accept)
     return compile_expressions(*exprs, backend=backend, accept=accepted, constant=constant, structured=structured)
 
 
