@@ -10,11 +10,13 @@ import click
 from chainrule.cli.terminal import FAILS, HEADING, HOLDS, QUIET, Page
 from chainrule.errors import DomainError
 from chainrule.proofread.check import check as proofread
+from chainrule.proofread.page import report_page
 from chainrule.proofread.written import report_parts
 
 EPILOG = """\b
 Examples:
   chainrule check homework.md
+  chainrule check paper.tex --format html > report.html
   pbpaste | chainrule check -
 """
 STYLES = {"": "", "heading": HEADING, "quiet": QUIET, "good": HOLDS, "bad": FAILS, "open": "yellow"}
@@ -23,7 +25,7 @@ MOST = 4_000_000  # bytes that are read at all
 
 @click.command(epilog=EPILOG)
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--format", "form", type=click.Choice(["text", "json"]), help="Plain text or JSON.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "html"]), help="Plain text, JSON, or a web page.")
 @click.pass_context
 def check(ctx: click.Context, file: Path, form: str | None) -> None:
     """Check a hand derivation line by line and find its first wrong line.
@@ -34,6 +36,8 @@ def check(ctx: click.Context, file: Path, form: str | None) -> None:
     report = proofread(content(file))
     if form == "json":
         click.echo(report.to_json())
+    elif form == "html":
+        click.echo(report_page(report, "standard input" if str(file) == "-" else file.name))
     elif form == "text":
         click.echo(str(report))
     else:

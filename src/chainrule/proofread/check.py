@@ -7,13 +7,14 @@ import re
 from chainrule.errors import DomainError
 from chainrule.proofread.declarations import facts_in_prose
 from chainrule.proofread.notebook import Notebook
+from chainrule.proofread.page import report_html
 from chainrule.proofread.reading import rows
 from chainrule.proofread.remedy import remedied
 from chainrule.proofread.report import Report
 from chainrule.proofread.working import SECONDS, Proofreader
 from chainrule.proofread.written import report_text
 
-Report.views = {"text": report_text}
+Report.views = {"text": report_text, "html": report_html}
 UPHILL = re.compile(r"\b(?:ascent|maximi[sz]\w*|uphill|likelihood|reward)\b", re.IGNORECASE)
 LONGEST_SENTENCE = 500
 LONGEST = 200_000  # characters of a working

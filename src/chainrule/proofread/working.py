@@ -43,6 +43,9 @@ from chainrule.proofread.targets import Target, cotangent, resolved
 from chainrule.proofread.trust import trusted
 from chainrule.proofread.words import is_sentence, is_word
 
+WORD = re.compile(r"[^\W\d_]\w*")
+MOST_WORDS = 4  # of a left side that may define a name
+SUPPOSING = re.compile(r"\b(?:if|unless|suppose|assume|assuming|when|say)\b", re.IGNORECASE)
 FINE = ("correct", "correct up to layout", "given")
 UNCONFIRMED = "the derivative itself could not be confirmed by differences"
 SECONDS = 30.0  # for a whole working; what is left then is not judged
@@ -62,6 +65,7 @@ class Proofreader:
     section: int = 0
     started: float = field(default_factory=time.monotonic)
     checked: dict[tuple[Expr, tuple[Symbol, ...]], bool] = field(default_factory=dict)
+    defining: dict[str, list[int]] = field(default_factory=dict)  # rows whose left side has a word
     awaited: dict[str, str] = field(default_factory=dict)  # what is defined further down, and its cotangent
     sections: dict[str, int] = field(default_factory=dict)  # in which section a name was defined
 
@@ -76,6 +80,10 @@ class Proofreader:
         for row in self.found:  # what a symbol is holds from the start
             for one in declarations(row.text) or ():
                 self.declare(row, one, first=True)
+        for k, row in enumerate(self.found):
+            left = equation_left(row) if "=" in row.text else ""
+            for word in WORD.findall(left)[:MOST_WORDS] if not differentials(left) else ():
+                self.defining.setdefault(word, []).append(k)
         for k in range(len(self.found)):
             self.visit(k)
         return sorted(self.lines, key=lambda line: (line.number, line.column))
@@ -194,24 +202,17 @@ class Proofreader:
             self.awaited[of] = name
 
     def look_ahead(self, k: int) -> None:
-        """Read definitions further down of names that this row uses and nothing has introduced yet."""
+        """Read definitions elsewhere of names that this row uses and nothing has introduced yet."""
         row = self.found[k]
-        words = set(re.findall(r"[^\W\d_]\w*", row.text))
-        for j in range(len(self.found)):
-            later = self.found[j]
-            if j in self.done or later.section != row.section or "=" not in later.text:
+        own = set(WORD.findall(equation_left(row)))
+        for word in dict.fromkeys(WORD.findall(row.text)):
+            if word in self.book.shapes or word in own:
                 continue
-            said = equation(later.text)
-            name = names(self.book, later, said.left) if said else None
-            if (
-                name
-                and name not in self.book.shapes
-                and name in words
-                and name != names(self.book, row, equation_left(row))
-            ):
-                kept = self.subject
-                self.visit(j)
-                self.subject = kept
+            for j in self.defining.get(word, ()):
+                if j not in self.done and self.found[j].section == row.section and word not in self.book.shapes:
+                    kept = self.subject
+                    self.visit(j)
+                    self.subject = kept
 
     # --- equations
     def equation(self, row: Row, said: Equation) -> None:
@@ -243,6 +244,8 @@ class Proofreader:
                 return rights
         if name is not None and not found and self.defines(row, name, said):
             return self.define(row, name, left, rights)
+        if not row.sure:  # in a sentence, `N = 1` is no claim
+            return []
         self.subject = identity(self.book, row, left, rights[0])
         return rights
 
@@ -254,7 +257,7 @@ class Proofreader:
 
     def defines(self, row: Row, name: str, said: Equation) -> bool:
         """True if an equation introduces its left side, rather than claims something about it."""
-        if is_word(name) and name not in self.book.known:
+        if (is_word(name) and name not in self.book.known) or name in self.book.sizes or SUPPOSING.search(row.lead):
             return False
         if name not in self.book.names:
             return True
