@@ -90,6 +90,13 @@ def _along(text: str, name: str, axis: int) -> str:
     return text
 
 
+def in_latex(text: str) -> str:
+    """Return LaTeX with signs of plain mathematics in it (ᵀ, ², xᵢ, 2/N X) as pure LaTeX."""
+    text = BELOW_RUN.sub(lambda match: "_{" + match.group().translate(BELOW) + "}", text)
+    text = ABOVE_RUN.sub(lambda match: _above(match.group()), text)
+    return FRACTION_FIRST.sub(r"\\frac{\1}{\2} ", text)
+
+
 def to_latex(text: str, known: Collection[str], functions: Collection[str]) -> str:
     """Return plain mathematics as LaTeX; `known` are the names that a run of letters is cut into."""
     text = re.sub(r"\be\s*(?=\^)", "e ", tidy(text))

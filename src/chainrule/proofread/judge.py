@@ -143,6 +143,8 @@ def differing(claim: Claim, truth: Expr, said: Expr, ground: Grounds) -> Verdict
             why = "these are only the diagonal's entries of the Jacobian"
             return Verdict("wrong", why, finding="Jacobian given as its diagonal")
         return Verdict("wrong", f"the sides have different shapes: {shapes(truth)} is due, {shapes(said)} is written")
+    if Grounds(ground.places).agree(truth, said).answer != "different":  # only fractions tell them apart
+        return Verdict("wrong", exact=True)
     condition = condition_of(truth, said)
     if condition:
         return Verdict("correct if", "it does not hold in general", condition=condition)

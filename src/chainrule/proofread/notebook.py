@@ -17,7 +17,7 @@ from chainrule.expression.indexed import Side
 from chainrule.expression.node import Expr, Symbol, depends_on
 from chainrule.expression.shape import Shape
 from chainrule.expression.survey import survey
-from chainrule.proofread.handwriting import to_latex, to_text
+from chainrule.proofread.handwriting import in_latex, to_latex, to_text
 from chainrule.proofread.reading import Form
 from chainrule.syntax.parse import read
 from chainrule.syntax.tree import Binary, Bound, Formula, Index, Name
@@ -168,6 +168,7 @@ class Notebook:
         """Yield the ways to read a text, the likeliest first."""
         known = self.known
         if form == "latex":
+            text = in_latex(text)
             yield "latex", text if "I" in known else IDENTITY.sub(r"\\mathbf{I}", text)
             return
         plain = to_text(text, known)

@@ -52,7 +52,7 @@ def lead_and_rest(line: str) -> tuple[str, str]:
     equals = line.find("=")
     left = line if equals < 0 else line[:equals]
     cut = 0
-    for match in re.finditer(r"[^\W\d_][\w'’.-]*|[:,]\s", left):
+    for match in re.finditer(r"(?<![\\\w])[^\W\d_][\w'’.-]*|[:,]\s", left):
         word = match.group()
         if (
             is_spoken(word, left[match.end() :])

@@ -43,7 +43,7 @@ from chainrule.proofread.targets import Target, cotangent, resolved
 from chainrule.proofread.trust import trusted
 from chainrule.proofread.words import is_sentence, is_word
 
-WORD = re.compile(r"[^\W\d_]\w*")
+WORD = re.compile(r"(?<!\\)(?<![^\W\d_])[^\W\d_]+[0-9]*")
 MOST_WORDS = 4  # of a left side that may define a name
 SUPPOSING = re.compile(r"\b(?:if|unless|suppose|assume|assuming|when|say)\b", re.IGNORECASE)
 FINE = ("correct", "correct up to layout", "given")
@@ -78,7 +78,7 @@ class Proofreader:
         """Return a line for every formula."""
         self.book.style = style_of([row.text for row in self.found if row.form == "plain"])
         for row in self.found:  # what a symbol is holds from the start
-            for one in declarations(row.text) or ():
+            for one in declarations(row.text) or () if setting(row.text) is None else ():
                 self.declare(row, one, first=True)
         for k, row in enumerate(self.found):
             left = equation_left(row) if "=" in row.text else ""
@@ -209,7 +209,10 @@ class Proofreader:
             if word in self.book.shapes or word in own:
                 continue
             for j in self.defining.get(word, ()):
-                if j not in self.done and self.found[j].section == row.section and word not in self.book.shapes:
+                later = self.found[j]
+                if j in self.done or later.section != row.section or word in self.book.shapes:
+                    continue
+                if names(self.book, later, equation_left(later)) == word:
                     kept = self.subject
                     self.visit(j)
                     self.subject = kept
