@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from chainrule.errors import ShapeError, UnknownSymbol
 from chainrule.expression.budget import bounded
 from chainrule.expression.node import ONE, Add, Apply, Einsum, Expr, Identity, Ones, depends_on, walk, zeros
+from chainrule.expression.origin import origins
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar, show_shape
 from chainrule.expression.total import add_terms, scale
@@ -109,10 +110,17 @@ def hessian(y: Expr, wrt: Expr | str, other: Expr | str | None = None) -> Expr:
 
 
 def variable(y: Expr, wrt: Expr | str) -> Expr:
-    """Return what to differentiate by: an expression as it is, a name looked up among the symbols of `y`."""
+    """Return what to differentiate by: an expression as it is, a name looked up among the symbols of `y`.
+
+    A derivative knows the symbols of its function too: the third derivative of a quadratic is zero, not an error.
+    Raises: UnknownSymbol.
+    """
     if isinstance(wrt, Expr):
         return wrt
     if wrt not in y.symbols:
+        dropped = [s for s in origins(y) if s.name == wrt]
+        if len(dropped) == 1:
+            return dropped[0]
         names = ", ".join(sorted(y.symbols)) or "nothing: it is constant"
         raise UnknownSymbol(
             f"{wrt} does not occur in the formula", expected=f"one of {names}", found=wrt, hint="check the spelling"

@@ -21,6 +21,7 @@ from chainrule.expression.application import (
     need_rank,
     of_last_axis,
     pointwise,
+    reduction,
     size_of,
     unknown,
     whole,
@@ -34,10 +35,10 @@ from chainrule.expression.shape import exact
 from chainrule.expression.sizes import SizeVariable, combined, shifted, unify
 from chainrule.syntax.tree import Name
 
-NORMS: dict[str, Callable[[Expr], Expr]] = {
-    "1": lambda e: build.sum(CATALOGUE["abs"](e), -1),
-    "2": lambda e: build.power(build.sum(build.power(e, 2), -1), Fraction(1, 2)),
-    "inf": lambda e: CATALOGUE["max"](CATALOGUE["abs"](e)),
+NORMS: dict[str, Callable[..., Expr]] = {
+    "1": lambda e, axes, keep: build.sum(CATALOGUE["abs"](e), axes, keep),
+    "2": lambda e, axes, keep: build.power(build.sum(build.power(e, 2), axes, keep), Fraction(1, 2)),
+    "inf": lambda e, axes, keep: compositions.along_axes("max")(CATALOGUE["abs"](e), axes, keep),
 }
 KINDS = {"F": "2", "fro": "2", "inf": "inf"}
 
@@ -51,22 +52,10 @@ def norm(order: str) -> Rule:
         if kind == "nuc":
             need_rank(use, value, 2)
             return by_signature(CATALOGUE["norm_nuc"])(Use(use.context, use.call, (value,)))
-        use.context.find_odd(multiplication.ODD_SCALAR, value)
         find_residual(use.context, value)
-        if use.keyword("axis") is not None:
-            return _norm_along(use, kind, axes_of(use, value))
-        use.context.summed += value.axes
-        core = value.rank
-
-        def make(e: Expr) -> Expr:
-            axes = tuple(range(e.ndim - core, e.ndim))
-            if kind == "1":
-                return build.sum(CATALOGUE["abs"](e), axes)
-            if kind == "inf":
-                return compositions.along_axes("max")(CATALOGUE["abs"](e), axes)
-            return build.power(build.sum(build.power(e, 2), axes), Fraction(1, 2))
-
-        return Value((), make, (value,), value.labels)
+        if kind != "2" and use.keyword("axis") is not None and len(axes_of(use, value)) > 1:
+            raise unknown(use, "this norm runs along one axis, or over all entries")
+        return reduction(NORMS[kind])(use)
 
     return rule
 
@@ -85,21 +74,6 @@ def _kind_of_norm(use: Use, order: str) -> str:
         hint = "norm(A) is Frobenius; norm1(A) and norminf(A) are over all entries"
         raise unknown(use, f"the matrix norm of order {kind} is not supported", hint=hint)
     return kind
-
-
-def _norm_along(use: Use, kind: str, axes: tuple[int, ...]) -> Value:
-    if len(axes) != 1:
-        raise unknown(use, "a norm runs along one axis, or over all entries")
-    value = use.values[0]
-    shift = len(value.labels)
-    axis = axes[0] + shift
-    left = tuple(a for k, a in enumerate(value.axes) if k != axes[0])
-
-    def make(e: Expr) -> Expr:
-        order = [k for k in range(e.ndim) if k != axis]
-        return NORMS[kind](build.transpose(e, (*order, axis)))
-
-    return Value(left, make, (value,), value.labels)
 
 
 def number(use: Use, name: str, default: Fraction) -> Expr:

@@ -20,6 +20,7 @@ import chainrule.expression.indexed as indexed
 import chainrule.expression.multiplication as multiplication
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError, Span, UnknownSymbol
 from chainrule.expression.application import Use, literal
+from chainrule.expression.entries import with_entries
 from chainrule.expression.indexed import Context, Label, Side, Value, realise
 from chainrule.expression.indexing import picked
 from chainrule.expression.infer import Customs, Kind, Trial, best_reading
@@ -323,8 +324,8 @@ def elaborate(
     or h…z vectors, a…g scalars, unless use decides otherwise.
     Raises: FormulaSyntaxError, ShapeError (both places marked), DomainError.
     """
-    formula = spell_out(formula, symbols or {})
     declared = {name: _declared_shape(name, shape) for name, shape in (shapes or {}).items()}
+    formula = with_entries(spell_out(formula, symbols or {}), declared)
     found = survey(formula.tree)
     customs = Customs(formula.syntax == "latex", found, {name: len(shape) for name, shape in declared.items()})
     used = {size for shape in declared.values() for size in shape}

@@ -10,8 +10,8 @@ _origins: WeakKeyDictionary[Expr, frozenset[Symbol]] = WeakKeyDictionary()
 
 
 def derived(result: Expr, function: Expr) -> Expr:
-    """Remember the symbols of the function; return the derivative."""
-    _origins[result] = origins(result) | frozenset(function.symbols.values())
+    """Remember the symbols of the function, and of what it is itself a derivative of; return the derivative."""
+    _origins[result] = origins(result) | origins(function) | frozenset(function.symbols.values())
     return result
 
 

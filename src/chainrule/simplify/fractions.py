@@ -120,6 +120,33 @@ def cleared(e: Expr) -> Expr:
     return e
 
 
+def merged(e: Expr) -> Expr:
+    """Return a product in which a number divides and is divided by once: 1/(n · (1/n) ‖x‖²) = 1/‖x‖²."""
+    if not isinstance(e, Einsum):
+        return e
+    factors = factors_of(e)
+    for n, (f, sub) in enumerate(factors):
+        base, k = exponent_of(f)
+        if not isinstance(base, Einsum) or not isinstance(k, int):
+            continue
+        inside = factors_of(base)
+        for m, (g, own) in enumerate(factors):
+            s, j = exponent_of(g)
+            met = next((p for p, (h, at) in enumerate(inside) if not at and exponent_of(h)[0] is s), None)
+            if m == n or own or met is None or (i := exponent_of(inside[met][0])[1]) * k * j > 0:
+                continue
+            rest = [*(p for q, p in enumerate(inside) if q != met), *_ones(base)]
+            lifted = power_of(einsum([p for p, _ in rest], [at for _, at in rest], base.output), k)
+            parts = [
+                (lifted, sub),
+                (power_of(s, j + i * k), ()),
+                *(p for q, p in enumerate(factors) if q not in (n, m)),
+            ]
+            parts += [(Ones((e.sizes[i],)), (i,)) for i in e.output]
+            return einsum([p for p, _ in parts], [at for _, at in parts], e.output)
+    return e
+
+
 def _times(e: Add, s: Symbol, k: int) -> Expr:
     """Return sᵏ e, multiplied into the terms of the sum `e`."""
     free = tuple(range(e.ndim))

@@ -15,7 +15,7 @@ from chainrule.rewrite.rule import Rewrite, Rule
 from chainrule.simplify.cancellation import without_cancelling
 from chainrule.simplify.elementwise import ELEMENTWISE_RULES
 from chainrule.simplify.expansion import expanded
-from chainrule.simplify.fractions import by_cases, cleared, on_common_denominator, reduced
+from chainrule.simplify.fractions import by_cases, cleared, merged, on_common_denominator, reduced
 from chainrule.simplify.inverses import cancelled, split
 from chainrule.simplify.knowledge import FACT_RULES
 from chainrule.simplify.length import length
@@ -32,6 +32,7 @@ COMPUTED: tuple[tuple[str, str, Callable[[Expr], Expr]], ...] = (
     ("the same matrix, turned round", "a symmetric matrix is its own transpose, and (AB)ᵀ = BᵀAᵀ", oriented),
     ("inverse times itself", "A⁻¹A = I, also where A is a product", cancelled),
     ("a product over itself", "u · u⁻² = u⁻¹, also where u is a product", reduced),
+    ("a number over itself", "1/(n (1/n) ‖x‖²) = 1/‖x‖²", merged),
     ("no fraction in a denominator", "1/(s(u/s + 1)) = 1/(u + s)", cleared),
     ("common denominator", "over one denominator the numerators merge", on_common_denominator),
     ("cases", "v + [g > 0] ⊙ u is u + v where g > 0, and v elsewhere", by_cases),

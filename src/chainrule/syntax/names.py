@@ -89,7 +89,7 @@ _SPACES = (
 )
 SPACES: frozenset[str] = frozenset({*_SPACES.split(), "\\ ", "~"})
 OTHER_COMMANDS: frozenset[str] = frozenset(
-    {r"\sqrt", r"\top", r"\intercal", r"\star", r"\prime", r"\perp", r"\infty", r"\in", r"\\"}
+    {r"\sqrt", r"\top", r"\intercal", r"\star", r"\prime", r"\perp", r"\infty", r"\in", r"\\", r"\dagger", r"\dag"}
 )
 COMMANDS: frozenset[str] = frozenset(
     {*LETTERS, *COMMAND_FUNCTIONS, *BOUND_COMMANDS, *FRACTIONS, *FACES, *SWITCHES, *ACCENTS, *OTHER_COMMANDS}

@@ -68,7 +68,7 @@ def parser(text: str, syntax: Syntax, functions: Collection[str], names: Collect
     """Return the parser for one syntax."""
     if syntax == "latex":
         return LatexParser(text, functions, names)
-    return TextParser(text, MATLAB if syntax == "matlab" else TEXT, functions)
+    return TextParser(text, MATLAB if syntax == "matlab" else TEXT, functions, names)
 
 
 def right_side(parser: Parser) -> tuple[str | None, Tree]:

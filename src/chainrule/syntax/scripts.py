@@ -169,6 +169,8 @@ class ScriptParser(Parser):
             minus = self.tokens[places[0]].span
             inverse = Unary("-", Num(Fraction(1), minus), minus)
             return Unary("T", Binary("matpow", tree, inverse, span, mark), span)
+        if (signs == ["+"] and is_matrix(tree)) or signs in ([r"\dagger"], [r"\dag"]):
+            return Call("pinv", (tree,), (), span, tree.span)
         if len(signs) == 1 and signs[0] in SIGN_NAMES:
             return self.starred(tree, signs[0], span)
         if signs and signs[0] in (r"\odot", r"\circ"):
@@ -190,6 +192,15 @@ class ScriptParser(Parser):
             and token.text not in SWITCHES
             and not (token.kind in ("open", "close") and token.text == "{")
         )
+
+
+def is_matrix(tree: Tree) -> bool:
+    """Say whether `^+` on this is the pseudoinverse: capitals and their products; `x^+` and `(1 - z)^+` are not."""
+    if isinstance(tree, Unary):
+        return tree.operator == "T" and is_matrix(tree.argument)
+    if isinstance(tree, Binary):
+        return tree.operator == "juxt" and is_matrix(tree.left) and is_matrix(tree.right)
+    return isinstance(tree, Name) and tree.name[:1].isupper()
 
 
 def arguments_of(token: Token) -> int:

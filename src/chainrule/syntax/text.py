@@ -38,9 +38,14 @@ STATEMENTS = {  # words of Python that stand between operands
 class TextParser(Parser):
     """Reads plain text in the spelling of one table."""
 
-    def __init__(self, text: str, spellings: Spellings, functions: Collection[str]) -> None:
+    def __init__(
+        self, text: str, spellings: Spellings, functions: Collection[str], names: Collection[str] = ()
+    ) -> None:
         super().__init__(text, text_tokens(text, spellings), functions)
         self.spellings = spellings
+        capitals = [n for n, token in enumerate(self.tokens) if token.text == "T"]
+        raised = all(n and self.tokens[n - 1].text in ("^", ".") for n in capitals)
+        self.transposes = raised and "T" not in names  # x^T is a transpose where T is nothing else
 
     def operand(self) -> Tree:
         """Read a sign and what it applies to, or a number, name, call or bracket with all that follows it directly."""
@@ -141,6 +146,9 @@ class TextParser(Parser):
                 tree = Index(tree, indices, tree.span.join(self.bracket_span(region)))
             elif token.kind == "script":
                 tree = self.raised(tree)
+            elif self.transposes and token.is_operator("^") and self.ahead.text == "T" and is_array(tree):
+                self.advance()
+                tree = Unary("T", tree, tree.span.join(self.advance().span))
             else:
                 return tree
 
@@ -203,6 +211,13 @@ class TextParser(Parser):
         left, right = written(self.text, before), written(self.text, token)
         simple = before.kind in ("number", "name") and token.kind in ("number", "name")
         hint = f"write {left}*{right}" if simple else "write the product as *"
+        if catalogue_name(left, TEXT_ALIASES, self.functions) and before.kind == "name":
+            hint = f"write {left}({right if simple else '…'})"
         hint = STATEMENTS.get(left) or STATEMENTS.get(right) or hint
         span = Span(before.span.start, token.span.end)
         return self.error("an operator is missing between these", span, expected="an operator", found=right, hint=hint)
+
+
+def is_array(tree: Tree) -> bool:
+    """Say whether `^T` on this is a transpose: of brackets, calls and the letters of vectors and matrices."""
+    return not isinstance(tree, Num | Name) or (isinstance(tree, Name) and tree.name[:1] not in "abcdefg")
