@@ -123,3 +123,23 @@ def test_a_function_without_brackets_is_told_so(text: str, hint: str) -> None:
     with pytest.raises(cr.FormulaSyntaxError) as caught:
         cr.parse(text)
     assert caught.value.hint == hint
+
+
+# --- a number under a root
+def test_layernorm_with_a_number_for_eps_is_told_as_with_a_letter() -> None:
+    shapes = {"X": ("N", "d"), "gamma": "d", "beta": "d"}
+    layer = cr.parse("layernorm(X, gamma, beta, eps=0.001)", shapes)
+    assert cr.jacobian(layer, "X").eval(
+        X=np.eye(2, 3) + 0.5, gamma=np.array([1.0, 2.0, 3.0]), beta=np.zeros(3)
+    ) == pytest.approx(
+        differences(
+            lambda X: (
+                (X - X.mean(1, keepdims=True)) / np.sqrt(X.var(1, keepdims=True) + 0.001) * np.array([1.0, 2.0, 3.0])
+            ),
+            np.eye(2, 3) + 0.5,
+        ),
+        abs=1e-6,
+    )
+    d = cr.derive(layer, "X", cotangent="dY")
+    assert d.verified
+    assert [str(name) for name in d.names][:3] == ["X̃", "σ", "X̂"]

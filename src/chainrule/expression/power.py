@@ -85,15 +85,24 @@ def _fold_constant(base: Expr, exponent: Scalar) -> Expr | None:
     if inner is not base and (whole or _stays_positive(k, exponent)):
         return power_of(inner, k * exponent)
     if isinstance(base, Add) and base.args:
-        return _without_content(base, exponent)
-    if isinstance(base, Einsum) and base.summed and (lost := sorted(product.expanded_axes(base))):
-        kept = tuple(axis for axis in range(base.ndim) if axis not in lost)
-        inner, ones = power_of(total.drop_axes(base, lost), exponent), Ones(tuple(base.shape[k] for k in lost))
-        return product.einsum([inner, ones], [kept, tuple(lost)], tuple(range(base.ndim)))
+        folded = _without_content(base, exponent)
+        return _expanded_power(base, exponent) if folded is None else folded
+    if isinstance(base, Einsum) and base.summed and product.expanded_axes(base):
+        return _expanded_power(base, exponent)
     if isinstance(base, Einsum) and (whole or _only_expanded(base)) and not base.summed:
         factors = [power_of(arg, exponent) for arg in base.args]
         return product.einsum(factors, list(base.subscripts), base.output)
     return None
+
+
+def _expanded_power(base: Expr, exponent: Scalar) -> Expr | None:
+    """(1⃗b)^k = 1⃗ b^k, also for a multiple of 1⃗b; None if no ones expand the base."""
+    lost = sorted(product.expanded_axes(base)) if constant_value(base) is None else []
+    if not lost:
+        return None
+    kept = tuple(axis for axis in range(base.ndim) if axis not in lost)
+    inner, ones = power_of(total.drop_axes(base, lost), exponent), Ones(tuple(base.shape[k] for k in lost))
+    return product.einsum([inner, ones], [kept, tuple(lost)], tuple(range(base.ndim)))
 
 
 def _stays_positive(inner: Scalar, outer: Scalar) -> bool:
