@@ -294,7 +294,7 @@ def statements(line: str) -> Iterator[tuple[int, str]]:
     for k, c in enumerate(line):
         depth += (c in "([{") - (c in ")]}")
         cut = depth <= 0 and (
-            (c in ";⇒⟹" and "=" in line[begin:k])
+            (c in ";⇒⟹")
             or (c == "," and "=" in line[begin:k] and re.match(r",\s+[^,=]*[^=<>!:,]=[^=]", line[k:]) is not None)
         )
         if cut:

@@ -191,8 +191,10 @@ def known_before(before: Iterable[Line]) -> Iterable[tuple[str, str]]:
 
 
 def is_given(step: Step, known: set[tuple[str, str]], claim: Claim) -> bool:
-    """True for a definition that the reader has, and for a derivative stated correctly above."""
+    """True for a definition that the reader has, for a derivative stated correctly above, and for what comes after."""
     left = step.equation.left
+    if step.part == "update":
+        return True
     if isinstance(left, Symbol) and left.name in claim.names:
         return True
     partial = left.by if isinstance(left, Called) else left
