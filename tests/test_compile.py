@@ -21,7 +21,7 @@ from chainrule.compile.program import Contract, Program
 from chainrule.compile.source import function_text, made_names
 from chainrule.compile.takeaway import source_text
 from chainrule.compile.writing import literal
-from chainrule.derivative.differentiate import grad, hessian, jacobian
+from chainrule.derivative.differentiate import grad, hessian, jacobian, jvp
 from chainrule.errors import DomainError, ShapeError, UnknownSymbol
 from chainrule.evaluate import evaluate_all
 from chainrule.expression.build import (
@@ -216,10 +216,45 @@ def test_part_of_a_sum_is_taken_whole() -> None:
         (X @ X.T + eye("N")) @ y,
         trace(X @ X.T),
         trace(outer(y, y)),
+        X.T @ diag(y) @ X @ w,
+        X @ X.T @ y,
+        total(X @ X.T),
+        trace(X.T @ diag(y) @ X),
+        trace(X @ X.T @ diag(y)),
+        contract("nn->n", X @ X.T),
+        y @ X @ Y.T @ y,
+        grad(total((X @ w) ** 2), w) @ w,
+        jvp(grad(logistic, w), w, vector("dw", "d")),
+        jacobian(softmax(X @ w), w) @ w,
     ],
 )
 def test_never_forms_a_square_of_samples(e: Expr) -> None:
     assert largest(lower(e)) < SIZES["N"] ** 2
+    check(e)
+
+
+@pytest.mark.parametrize(
+    "e",
+    [
+        u @ A @ v,
+        u @ A @ B @ u,
+        A @ B @ A @ u,
+        trace(outer(u, v) @ A),
+        outer(u, v) @ A @ x,
+        (diag(u) - outer(u, u)) @ A @ v,
+        A @ diag(u) @ B @ v,
+        trace(A @ diag(u) @ B @ diag(v)),
+        jvp(tanh(A @ B @ u), u, v),
+        jacobian(softmax(A @ u), u) @ v,
+        jvp(grad(total(tanh(A @ u)), u), u, v),
+        grad(u @ A @ B @ u, u),
+    ],
+)
+def test_no_matrix_meets_a_matrix(e: Expr) -> None:
+    """The cheapest order of each of these costs n², not n³."""
+    program = lower(e)
+    ranks = [sorted(len(program.instructions[k].shape) for k in i.operands) for i in program.products]
+    assert all(rank != [2, 2] or len(i.shape) < 2 for rank, i in zip(ranks, program.products, strict=True))
     check(e)
 
 
