@@ -59,6 +59,8 @@ FIXTURES = [
     ("sign", "sum((X @ w - y)**2)", "w", "2 * X.T @ (X @ w + y)", X_W_Y, {}, ""),
     ("sum, mean or axis", "mean((X @ w - y)**2)", "w", "2 * X.T @ (X @ w - y)", X_W_Y, {}, ""),
     ("shape", "sum((X @ w - y)**2)", "w", "2 * X @ (X @ w - y)", X_W_Y, {}, ""),
+    ("lost factor", "sum((X @ w - y)**2)", "w", "2 * (X @ w - y)", X_W_Y, {}, ""),
+    ("sum, mean or axis", "sum((X @ w - y)**2)", "w", "2 * (X @ w - y) * X.T", X_W_Y, {}, ""),
     ("lost term", "x @ A @ x", "x", "A @ x", SQUARE, {}, ""),
     ("transpose", "det(A)", "A", "det(A) * inv(A)", SQUARE, {}, ""),
     ("lost factor", "sum((X @ w - y)**2)", "w", "2 * X.T @ ones(N)", X_W_Y, {}, ""),

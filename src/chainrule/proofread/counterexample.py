@@ -54,7 +54,8 @@ def smallest_counterexample(claim: Claim, seed: int = 0) -> Counterexample | Non
     symbols = {name: s for root in roots for name, s in root.symbols.items()}
     exact = all(_is_exact(side) for side in sides)
     rng = np.random.default_rng(seed)
-    for sizes in _sizes(roots):
+    other_shape = sides[0].shape != sides[1].shape  # to be seen, an axis needs two entries
+    for sizes in _sizes(roots, 2 if other_shape else 1):
         best: Counterexample | None = None
         weight = np.inf
         for attempt in range(TRIES):
@@ -75,15 +76,14 @@ def _is_exact(e: Expr) -> bool:
     return all(n.op.rational and isinstance(exponent_of(n)[1], int) for n in nodes if isinstance(n, Apply))
 
 
-def _sizes(roots: list[Expr]) -> Iterator[dict[str, int]]:
+def _sizes(roots: list[Expr], least: int) -> Iterator[dict[str, int]]:
     """Yield sizes, the smallest first."""
     names: dict[str, None] = {}
-    least = 1
     for node in walk(*roots):
         own = (node.size,) if isinstance(node, Dimension) else ()
         for size in (*node.shape, *own):
             names.update(dict.fromkeys(names_of(size)))
-            least = 2 if is_derived(size) else least
+            least = max(least, 2) if is_derived(size) else least
     choices = product(range(least, LARGEST_SIZE + 1), repeat=len(names))
     for choice in sorted(choices, key=lambda c: (sum(c), max(c, default=0), c))[: CHOICES * 3]:
         yield dict(zip(names, choice, strict=True))
@@ -117,6 +117,8 @@ def _tried(
     except (ChainruleError, ZeroDivisionError, ValueError):
         return None
     left, right = stated.astype(float), truth.astype(float)
+    if left.shape != right.shape and not (np.any(left) and np.any(right)):
+        return None
     if left.shape == right.shape:
         gap, largest = np.max(np.abs(left - right), initial=0.0), np.max(np.abs(right), initial=0.0)
         if not gap > FAR * max(1.0, float(largest)):

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import combinations, product
 
 import numpy as np
 
+from chainrule.expression.build import mean as mean_of
+from chainrule.expression.build import sum as sum_of
 from chainrule.expression.node import Expr
+from chainrule.expression.product import einsum
 from chainrule.expression.shape import show_shape
-from chainrule.expression.total import linear_terms
+from chainrule.expression.total import linear_terms, scale
 from chainrule.proofread.claim import Claim
 from chainrule.proofread.difference import difference, factor_count
-from chainrule.proofread.edit import Kind, Repair
-from chainrule.proofread.ingredients import in_names
+from chainrule.proofread.edit import Kind, Repair, nice
+from chainrule.proofread.ingredients import in_names, ingredients
+from chainrule.proofread.search import holds
 from chainrule.proofread.trial import Trial
+from chainrule.simplify.length import length
 from chainrule.simplify.simplify import simplify
 
 
 def of_another_shape(claim: Claim, stated: Expr, points: Sequence[Trial]) -> list[Repair]:
     """Return what can be said of a line that has another shape than the truth."""
-    return [*_diagonal(claim, stated, points), *same_factors(claim, stated), _shape(claim, stated)]
+    found = [*_diagonal(claim, stated, points), *_reduced(claim, stated, points), *_expanded(stated, points)]
+    found += _lost_matrix(claim, stated, points)
+    return [*found, *same_factors(claim, stated), _shape(claim, stated)]
 
 
 def _shape(claim: Claim, stated: Expr) -> Repair:
@@ -39,6 +47,57 @@ def _diagonal(claim: Claim, stated: Expr, points: Sequence[Trial]) -> Iterator[R
             return
     says = f"the Jacobian is a matrix: diag({stated}), and the line gives its diagonal only"
     yield Repair("Jacobian given as its diagonal", 0.8, in_names(claim.truth, claim), says)
+
+
+def _reduced(claim: Claim, stated: Expr, points: Sequence[Trial]) -> Iterator[Repair]:
+    """A sum, or a mean, over an axis that the derivative does not have."""
+    lost = stated.ndim - points[0].target.ndim
+    for axes in combinations(range(stated.ndim), lost) if lost > 0 else ():
+        sizes = " and ".join(str(stated.shape[axis]) for axis in axes)
+        for word, line in (("sum", sum_of(stated, axes)), ("mean", mean_of(stated, axes))):
+            if holds(line, points):
+                says = f"a {word} over {sizes} is missing: the line has one entry for each"
+                yield Repair("sum, mean or axis", 1.2, in_names(line, claim), says)
+
+
+def _expanded(stated: Expr, points: Sequence[Trial]) -> Iterator[Repair]:
+    """A number where an array of that number is due."""
+    if not stated.ndim and all(trial.matches(np.full(trial.target.shape, trial.value(stated))) for trial in points):
+        yield Repair("shape", 1.2, stated, "the derivative has this number at every entry: multiply it by 1⃗")
+
+
+def _lost_matrix(claim: Claim, stated: Expr, points: Sequence[Trial]) -> Iterator[Repair]:
+    """A vector or matrix that the line should be multiplied by, over one axis."""
+    for part in ingredients(claim):
+        g = part.e
+        if stated.ndim + g.ndim - 2 != points[0].target.ndim or not stated.ndim or not g.ndim:
+            continue
+        for line in _products(stated, g):
+            found = _numbered(line, points)
+            if found is not None:
+                says = f"a factor is missing: multiply by {part}"
+                yield Repair("lost factor", 1.7 + 0.02 * length(g), found, says)
+
+
+def _products(a: Expr, b: Expr) -> Iterator[Expr]:
+    """Every product of two arrays over one axis of each, its axes in either order."""
+    mine, theirs = tuple(range(a.ndim)), tuple(range(a.ndim, a.ndim + b.ndim))
+    for i, j in product(range(a.ndim), range(b.ndim)):
+        if a.shape[i] == b.shape[j]:
+            second = tuple(i if k == theirs[j] else k for k in theirs)
+            output = tuple(k for k in (*mine, *second) if k != i)
+            yield from (einsum([a, b], [mine, second], order) for order in dict.fromkeys((output, output[::-1])))
+
+
+def _numbered(line: Expr, points: Sequence[Trial]) -> Expr | None:
+    """The line times the number that makes it right, if there is one."""
+    first = points[0]
+    value = first.value(line)
+    if value.shape != first.target.shape or not np.any(value):
+        return None
+    number = nice(float(np.sum(value * first.target) / np.sum(value * value)))
+    changed = None if number is None else scale(number, line)
+    return changed if changed is not None and holds(changed, points) else None
 
 
 def same_factors(claim: Claim, stated: Expr) -> Iterator[Repair]:

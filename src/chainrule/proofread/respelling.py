@@ -70,13 +70,14 @@ def _here(tree: Tree, formula: Formula, shapes: Mapping[str, Shape]) -> Iterator
     elif isinstance(tree, Call):
         yield from _of_call(tree, words)
     if not isinstance(tree, Num | Unary):
-        yield "transpose", 1.5, Unary("T", tree, tree.span), f"{words} should be transposed"
+        cost = 1.5 if isinstance(tree, Name) else 1.6
+        yield "transpose", cost, Unary("T", tree, tree.span), f"{words} should be transposed"
 
 
 def _other_names(tree: Name, shapes: Mapping[str, Shape]) -> Iterator[Change]:
     for other in shapes:
         if other != tree.name and not other.startswith("_"):
-            yield "wrong symbol", 1.9, replace(tree, name=other), f"{other} in place of {tree.name}"
+            yield "wrong symbol", 1.9, replace(tree, name=other), f"{tree.name} in place of {other}"
 
 
 def _of_binary(tree: Binary, words: str) -> Iterator[Change]:
