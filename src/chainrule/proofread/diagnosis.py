@@ -174,6 +174,7 @@ def _diagnosis(claim: Claim, found: Sequence[Repair]) -> Diagnosis:
             readings.setdefault(other.kind, other.message)
     if claim.kind == "identity" and best.kind == "lost term":
         readings.setdefault("wrong expansion", "expanded wrongly")
-    if claim.error is not None and best.kind != "shape":
+    other_shape = claim.stated is not None and claim.stated.shape not in (claim.truth.shape, claim.truth.shape[::-1])
+    if (claim.error is not None or other_shape) and best.kind != "shape":
         readings = {"shape": "the shapes do not fit together", **readings}
     return Diagnosis(best.kind, best.message, best.line, example, tuple(readings.items())[:2])
