@@ -6,6 +6,7 @@
 ('d',)
 """
 
+from importlib import import_module
 from typing import Any
 
 from chainrule import api
@@ -50,15 +51,21 @@ from chainrule.api import (
 )
 from chainrule.errors import ChainruleError, DomainError, FormulaSyntaxError, ShapeError, UnknownSymbol
 from chainrule.expression.build import NUMPY
-from chainrule.proofread.check import check
-from chainrule.proofread.gradients import check_gradient
-from chainrule.proofread.report import Report
 
 __version__ = "0.1.0"
 
 
+PROOFREADING = {
+    "check": "chainrule.proofread.check",
+    "check_gradient": "chainrule.proofread.gradients",
+    "Report": "chainrule.proofread.report",
+}
+
+
 def __getattr__(name: str) -> Any:
     """Every operation of the catalogue is a function of this module: `cr.relu`, `cr.tanh`, `cr.logdet` …"""
+    if name in PROOFREADING:  # a large room, imported when it is asked for
+        return getattr(import_module(PROOFREADING[name]), name)
     found = api.OPERATIONS.get(name) or NUMPY.get(name)
     if found is None:
         raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
@@ -66,7 +73,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *api.OPERATIONS})
+    return sorted({*globals(), *PROOFREADING, *api.OPERATIONS})
 
 
 __all__ = [
