@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from chainrule.compile.fused import Fused
 from chainrule.compile.lower import lower
 from chainrule.compile.rows import row_plan
 from chainrule.expression.node import Expr
+from chainrule.expression.op import CATALOGUE
 
 pytest.importorskip("numba")
 
@@ -95,7 +97,10 @@ def agree(exprs: Sequence[Expr], values: dict[str, np.ndarray], rtol: float = 1e
         np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+SLOW = {"a factorisation machine"}  # its kernel is the largest
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in LOSSES])
 def test_agrees_with_numpy(name: str) -> None:
     exprs = joint(name)
     agree(exprs, arrays(exprs))
@@ -215,3 +220,74 @@ def test_without_a_directory_kernels_live_in_memory(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
     assert run_script(blocked)[:2] == [str(50 * 40.0**3), "0 1 False"]
+
+
+# --- every operation that has a line for loops
+def in_loops() -> list[str]:
+    return [op.name for op in CATALOGUE.entries if op.is_elementwise and op.loop.line and len(op.parameters) == 1]
+
+
+def test_every_operation_on_entries() -> None:
+    X = cr.matrix("X", "N", "d")
+    names = in_loops()
+    assert {"exp", "tanh", "relu", "erf", "arcsin"} <= set(names)
+    inside = [CATALOGUE[name](X) for name in names if name != "arccosh"]
+    values = {"X": np.random.default_rng(0).uniform(-0.95, 0.95, (21, 40))}
+    agree(inside, {"X": np.abs(values["X"])}, rtol=1e-12)
+    agree(inside, values, rtol=1e-12)
+    (step,) = [s for s in both(inside)[0]._run.steps if hasattr(s, "_kernels")]
+    assert None not in step._kernels.values(), "it ran as a kernel"
+
+
+def test_every_operation_of_rows() -> None:
+    X = cr.matrix("X", "N", "d")
+    names = [op.name for op in CATALOGUE.entries if op.loop.gather or op.loop.recipe]
+    assert {"softmax", "logsumexp", "max", "min", "prod"} <= set(names)
+    exprs = [CATALOGUE[name](X) for name in names]
+    agree(exprs, arrays(exprs), rtol=1e-12)
+    agree(exprs, arrays(exprs, d=3), rtol=1e-12)
+
+
+# --- layers: maps of rows and sums over rows in the same pass
+def layer(centred: bool) -> list[Expr]:
+    X, G, g, b = cr.matrix("X", "N", "d"), cr.matrix("G", "N", "d"), cr.vector("g", "d"), cr.vector("b", "d")
+    c = X - cr.mean(X, axis=1, keepdims=True) if centred else X
+    Y = c * (cr.mean(c**2, axis=1, keepdims=True) + 1e-5) ** -0.5 * g + b
+    return [Y, *(cr.vjp(Y, s, G) for s in ("X", "g", "b"))]
+
+
+@pytest.mark.parametrize("centred", [True, False], ids=["layernorm", "RMSNorm"])
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_layers(centred: bool, kind: type) -> None:
+    exprs = layer(centred)
+    agree(exprs, arrays(exprs, kind), rtol=1e-10 if kind is np.float64 else 1e-4)
+    assert len(both(exprs)[0]._run.plan.passes) == 1
+
+
+# --- memory
+MEMORY = """
+import resource, numpy as np, chainrule as cr
+shapes = {"X": ("N", "d"), "w": "d", "b": (), "y": "N"}
+cost = cr.parse("mean((y - max(0, X @ w + b))**2)", shapes=shapes)
+f = cr.compile(cost, cr.grad(cost, "w"), cr.grad(cost, "b"), backend="numba")
+values = lambda n: dict(X=np.ones((n, 50)), w=np.ones(50), b=np.float64(1), y=np.ones(n))
+f(**values(100))
+large = values(400_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+f(**large)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in other units elsewhere")
+def test_memory_stays_within_a_block() -> None:
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2048, "kilobytes more than the arguments, of which X @ w alone would need 3200"
+
+
+def test_without_numba_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    backends = importlib.import_module("chainrule.compile.backends")
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    with pytest.raises(cr.DomainError, match="numba is not installed") as caught:
+        cr.compile(cr.vector("x", "n") * 2, backend="numba")
+    assert "chainrule[fast]" in str(caught.value)

@@ -54,17 +54,19 @@ class Nest:
 
     def lines(self) -> list[str]:
         """Return the lines of the nest, with what has to be set before it."""
-        lines = self._prepared()
-        for steps in product(*(self._ways(*loop) for loop in zip(self.loops, self.unroll, strict=False))):
-            lines += self._loop(steps)
+        ways = [self._ways(*loop) for loop in zip(self.loops, self.unroll, strict=False)]
+        whole = [way[0] for way in ways]
+        lines = self._prepared() + self._loop(whole)
+        for depth, (_, rest) in reversed(list(enumerate(ways))):
+            lines += self._loop([*whole[:depth], rest])
         return lines
 
     @staticmethod
-    def _ways(loop: tuple[str, str], u: int) -> list[_Steps]:
+    def _ways(loop: tuple[str, str], u: int) -> tuple[_Steps, _Steps]:
         """A loop that takes `u` steps at a time, and one for the rest."""
         variable, extent = loop
         whole = _Steps(variable, f"{extent} // {u}", [f"{u} * {variable}" + (f" + {k}" if k else "") for k in range(u)])
-        return [whole, _Steps(variable, f"{extent} % {u}", [f"{variable} + {u} * ({extent} // {u})"])]
+        return whole, _Steps(variable, f"{extent} % {u}", [f"{variable} + {u} * ({extent} // {u})"])
 
     def _prepared(self) -> list[str]:
         lines = []
