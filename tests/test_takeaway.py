@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 import chainrule as cr
 from chainrule.cli.main import commands
+from chainrule.compile.compiled import compile_expressions
 from chainrule.compile.takeaway import LANGUAGES
 from chainrule.errors import DomainError
 from chainrule.evaluate import evaluate_all
@@ -189,7 +190,7 @@ def check_plain(
         text = cr.source(exprs, backend, name)
         assert "chainrule" not in text
         (folder / f"{name}.{'c' if backend == 'c' else 'py'}").write_text(text, encoding="utf-8")
-        program = cr.compile(*exprs).program
+        program = compile_expressions(*exprs).program
         point, sizes = at(exprs)
         arguments = [*(np.asarray(point[s.name], kind) for s in program.arguments)]
         arguments += [sizes[n] for n in program.given] if backend != "c" else []
@@ -254,7 +255,7 @@ def test_bound_derivatives(backend: str, tmp_path: Path) -> None:
     expected: dict[str, list[np.ndarray]] = {}
     for name, e in BOUND.items():
         (tmp_path / f"{name}.py").write_text(cr.source(e, backend, name), encoding="utf-8")
-        program = cr.compile(e).program
+        program = compile_expressions(e).program
         symbols, given = program.arguments, program.given
         roots = [e, *(cr.vjp(e, s, "seed") for s in symbols)]
         values, sizes = next(generic_points(roots, 1))
