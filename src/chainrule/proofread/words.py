@@ -34,7 +34,7 @@ MATHEMATICAL = words("mean softmax sum product max min trace diag norm otherwise
 TAIL = re.compile(
     r"(?:[,;.]\s+|\s+)(?=(?:where|which|since|because|by|for|so|as|and|with|using|if|when|hence|thus|then|is|we"
     r"|from|due|again|here|i\.e\.|e\.g\.)\b)|\s*[,;]\s+(?=[A-Za-z]{3,}\s+[A-Za-z]{2,})"
-    r"|\s+[(\[](?=[a-z]+[ ,)\]])(?=[^)\]]*[a-z]{3})"
+    r"|(?<![-@*/+−·⊙⊗])\s+[(\[](?=[a-z]+(?:[,)\]]|\s[a-z]))(?=[^)\]]*[a-z]{3})"
     r"|\.\s+(?=[A-Z][a-z]*\s)|\s{2,}(?=[(\[]?[A-Za-z]{2,}\s+[a-z]{2,})"
 )
 
