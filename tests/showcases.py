@@ -131,6 +131,12 @@ SHOWCASES: dict[str, Callable[[], Derivation]] = {  # fmt: off
         {"X": ("N", "d"), "W1": ("d", "h"), "b1": "h", "W2": ("h", "d"), "Y": ("N", "d")},
     ),
     "embedding mean pooling softmax": embedding,
+    "softmax regression with classes": lambda: derived(
+        "-mean(log_softmax(X @ W)[arange(N), y])", "W", {"X": ("N", "d"), "W": ("d", "K"), "y": "N"}
+    ),
+    "rows of an embedding": lambda: derived(
+        "norm(tanh(E[idx] @ W) - Y)**2 / N", ("E", "W"), {"E": ("V", "d"), "W": ("d", "k"), "idx": "N", "Y": ("N", "k")}
+    ),
     "gated recurrent unit": lambda: recurrent(GRU, ("Wz", "Wn", "Ur", "h"), "znr"),
     "long short-term memory": lambda: recurrent(LSTM, ("Wo", "Wf", "Wi", "Wg", "c"), "ofig"),
     "variational autoencoder": lambda: derived(

@@ -161,9 +161,9 @@ def _applied(e: Apply, args: list[Any], extent: tuple[int, ...], rational: bool)
     if rational and not e.op.rational:
         raise DomainError(f"{e.op.name} has no exact value on fractions", hint="pass floats")
     if extent:
-        args = [int(arg) for arg in args]
+        args = [arg if a.symbols else int(arg) for a, arg in zip(e.args, args, strict=True)]
     try:
-        result = numpy_code(e.op)(*args, *extent)
+        result = numpy_code(e.op)(*args, *extent[len(extent) - len(e.op.extents) :])
     except (np.linalg.LinAlgError, IndexError) as error:
         raise DomainError(f"{e.op.name} is not defined at these values: {str(error).lower()}") from None
     if not rational:

@@ -24,12 +24,17 @@ def as_arguments(program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
 
     Python numbers take the type of the arrays. Raises: ShapeError, DomainError.
     """
-    count = len(program.arguments)
-    arrays = [_as_array(symbol, value) for symbol, value in zip(program.arguments, values[:count], strict=True)]
+    count, positions = len(program.arguments), program.positions
+    pairs = enumerate(zip(program.arguments, values[:count], strict=True))
+    arrays = [as_numbers(s, value) if k in positions else _as_array(s, value) for k, (s, value) in pairs]
     check_shapes(program.arguments, [np.shape(array) for array in arrays])
-    types = [array.dtype for array in arrays if isinstance(array, np.ndarray | np.generic)]
+    typed = [array for k, array in enumerate(arrays) if k not in positions]
+    types = [array.dtype for array in typed if isinstance(array, np.ndarray | np.generic)]
     common = np.result_type(*types) if types else np.dtype(np.float64)
-    settled = [array if isinstance(array, np.ndarray) and array.ndim else common.type(array) for array in arrays]
+    settled = [
+        array if k in positions or (isinstance(array, np.ndarray) and array.ndim) else common.type(array)
+        for k, array in enumerate(arrays)
+    ]
     return (*settled, *(as_size(name, value) for name, value in zip(program.given, values[count:], strict=True)))
 
 

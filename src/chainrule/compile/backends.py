@@ -119,9 +119,12 @@ class Jax(Backend):
         pairs = list(zip(program.arguments, values[:count], strict=True))
         arrays = [value if _is_number(value) else self._array(symbol, value) for symbol, value in pairs]
         check_shapes(program.arguments, [np.shape(array) for array in arrays])
-        typed = [array for array in arrays if not _is_number(array)]
+        positions = program.positions
+        typed = [array for k, array in enumerate(arrays) if k not in positions and not _is_number(array)]
         common = jnp.result_type(*typed) if typed else jnp.result_type(float)
-        settled = [jnp.asarray(array, common) for array in arrays]
+        settled = [
+            jnp.asarray(values[k]) if k in positions else jnp.asarray(array, common) for k, array in enumerate(arrays)
+        ]
         return (*settled, *_sizes(program, values))
 
     def _array(self, symbol: Symbol, value: Any) -> Any:
@@ -152,15 +155,20 @@ class Torch(Backend):
         pairs = list(zip(program.arguments, values[:count], strict=True))
         arrays = [value if _is_number(value) else self._tensor(symbol, value) for symbol, value in pairs]
         check_shapes(program.arguments, [tuple(np.shape(array)) for array in arrays])
-        tensors = [array for array in arrays if not _is_number(array)]
+        positions = program.positions
+        tensors = [array for k, array in enumerate(arrays) if k not in positions and not _is_number(array)]
         # as in torch, a tensor without axes does not decide the type if there are others
         leading = [t for t in tensors if t.ndim] or tensors
         common = reduce(torch.promote_types, (t.dtype for t in leading)) if leading else torch.get_default_dtype()
         places = [value.device for value in values[:count] if isinstance(value, torch.Tensor)]
         device = places[0] if places else None
         settled = [
-            array.to(common) if isinstance(value, torch.Tensor) else torch.as_tensor(array, dtype=common, device=device)
-            for array, value in zip(arrays, values[:count], strict=True)
+            torch.as_tensor(value, device=device)
+            if k in positions
+            else array.to(common)
+            if isinstance(value, torch.Tensor)
+            else torch.as_tensor(array, dtype=common, device=device)
+            for k, (array, value) in enumerate(zip(arrays, values[:count], strict=True))
         ]
         return (*settled, *_sizes(program, values))
 

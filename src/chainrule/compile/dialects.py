@@ -23,6 +23,9 @@ NUMPY: Spellings = {
     "entry": "$x[$before$first]",
     "part": "$x[$before$first:$end]",
     "padded": "$xp.zeros($shape, dtype)\n$name[$before$first:$end] = $x",
+    "taken": "$x[$before$index]",
+    "taken along": "$xp.take_along_axis($x, $index, -1)[..., 0]",
+    "put": "$xp.zeros($shape, dtype)\n$xp.add.at($name, (${slices}$index,), $x)",
     # made from numbers
     "filled": "$xp.full($shape, $x, dtype)",
     "identity": "$xp.eye($n, dtype=dtype)",
@@ -57,6 +60,7 @@ JAX: Spellings = {
     "entry": "jax.lax.index_in_dim($x, $first, $axis, keepdims=False)",
     "part": "jax.lax.slice_in_dim($x, $first, $end, axis=$axis)",
     "padded": "$xp.pad($x, ($margins))",
+    "put": "$xp.zeros($shape, dtype).at[$before$index].add($x)",
     "on the diagonal": "$xp.where($mask, $x, 0)",
     "over a norm": "$x / $xp.where($y == 0, $xp.inf, $y)",
     "typed": "$xp.asarray($x, dtype)",
@@ -67,6 +71,8 @@ JAX: Spellings = {
 TORCH: Spellings = {
     "transposed": "$x.permute($axes)",
     "padded": "$xp.nn.functional.pad($x, ($inner_margins))",
+    "taken along": "$xp.take_along_dim($x, $index, -1)[..., 0]",
+    "put": "$xp.zeros($shape, dtype=dtype, device=device).index_add($axis, $index.flatten(), $x.reshape($lined))",
     "filled": "$xp.full($shape, $x, dtype=dtype, device=device)",
     "identity": "$xp.eye($n, dtype=dtype, device=device)",
     "on the diagonal": "$xp.where($mask, $x, 0)",

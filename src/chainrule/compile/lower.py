@@ -197,9 +197,10 @@ class _Lowering:
         if e.op.is_elementwise:
             return self._entry_by_entry(Map(e.op), [self.operand(arg) for arg in e.args], e)
         if e.op.extents:
-            numbers = [self.operand(arg).number for arg in e.args]
+            numbers = [self.full(self.operand(arg), arg) for arg in e.args]
             every = tuple(range(e.ndim))
-            return Value(self.recorder.record(Map(e.op), numbers, [()] * len(numbers), every, e.shape), every)
+            subs = [every[: arg.ndim] for arg in e.args]
+            return Value(self.recorder.record(Map(e.op), numbers, subs, every, e.shape), every)
         batch = e.ndim - len(e.op.core.output)
         names = {name: batch + k for k, name in enumerate(dict.fromkeys(n for c in e.op.core.inputs for n in c))}
         lead = tuple(range(batch))

@@ -21,7 +21,9 @@ from chainrule.compile.program import (
     Pad,
     Part,
     Program,
+    Put,
     Reshape,
+    Take,
 )
 from chainrule.compile.writing import (
     Line,
@@ -142,8 +144,8 @@ class Primitives:
             return [self._fused(step, texts)]
         if isinstance(step.action, Contract) and len(texts) == 1:
             return self._rearranged(step, texts[0], name)
-        if isinstance(step.action, Part | Pad | Reshape):
-            return self._selected(step, texts[0], name)
+        if isinstance(step.action, Part | Pad | Reshape | Take | Put):
+            return self._selected(step, texts, name)
         if isinstance(step.action, Contract) and step.summed:
             return [self._product(step, texts)]
         if isinstance(step.action, Map) and not step.action.op.is_elementwise:
@@ -225,7 +227,10 @@ class Primitives:
         assert isinstance(step.action, Map)
         op = step.action.op
         named = dict(zip(op.parameters, texts, strict=True)) | {"xp": dialect.alias}
-        named |= {axis: unwrapped(self.size(n)) for axis, n in zip(op.extents, step.shape, strict=bool(op.extents))}
+        named |= {
+            axis: unwrapped(self.size(n))
+            for axis, n in zip(op.extents, step.shape[len(step.shape) - len(op.extents) :], strict=True)
+        }
         self.uses_dtype = self.uses_dtype or bool(op.extents)
         line = self._line(step, dialect)
         line = re.sub(r"(?<=\()\$(\w+)(?=[,)])", lambda found: unwrapped(named[found[1]]), line)
@@ -259,7 +264,10 @@ class Primitives:
             return [self.spell("filled", x=text, shape=shape)]
         return [self.spell("expanded", x=self.aligned(text, labels, output), shape=shape)]
 
-    def _selected(self, step: Instruction, text: str, name: str) -> list[str]:
+    def _selected(self, step: Instruction, texts: list[str], name: str) -> list[str]:
+        if isinstance(step.action, Take | Put):
+            return self._by_position(step, texts, name).split("\n")
+        text = texts[0]
         if isinstance(step.action, Reshape):
             return [self.spell("reshaped", x=text, shape=self.extent(step.shape))]
         assert isinstance(step.action, Part | Pad)
@@ -277,6 +285,34 @@ class Primitives:
         place["margins"] = ", ".join(f"({margin})" if k == axis else "(0, 0)" for k in range(len(step.shape))) + ","
         place["inner_margins"] = "0, 0, " * (len(step.shape) - 1 - axis) + margin  # of the last axes, from the last on
         return self.spell("padded", x=text, shape=self.extent(step.shape), **place).split("\n")
+
+    def _by_position(self, step: Instruction, texts: list[str], name: str) -> str:
+        assert isinstance(step.action, Take | Put)
+        axis, (x, index), (labels, positions) = step.action.axis, texts, step.subscripts
+        place = {
+            "before": ":, " * axis,
+            "slices": "slice(None), " * axis,
+            "axis": str(axis),
+            "name": name,
+            "index": index,
+            "shape": self.extent(step.shape),
+        }
+        if isinstance(step.action, Put):
+            self.uses_dtype = True
+            rest = [self.size(n) for n in step.shape]
+            place["lined"] = ", ".join([*rest[:axis], "-1", *rest[axis + 1 :]])
+            return self.spell("put", x=x, **place)
+        if not set(positions) & set(labels):
+            return self.spell("taken", x=x, **place)
+        x = self._with_axes(x, labels, (*step.output, labels[axis]))
+        place["index"] = self._with_axes(index, positions, (*step.output, labels[axis]))
+        return self.spell("taken along", x=x, **place)
+
+    def _with_axes(self, text: str, labels: Subscripts, output: Subscripts) -> str:
+        """Write the operand with all axes of the output, those that it lacks of one entry."""
+        text = self.transposed(text, labels, tuple(i for i in output if i in labels))
+        places = ", ".join(":" if i in labels else "None" for i in output)
+        return f"{text}[{places}]" if "None" in places else text
 
     def _diagonal(self, text: str, labels: Subscripts, output: Subscripts) -> str:
         if len(labels) == 2:

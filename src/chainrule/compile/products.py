@@ -9,12 +9,12 @@ from itertools import combinations
 from math import prod
 
 from chainrule.compile.contraction import Labels, Tree, contraction_order, nominal
-from chainrule.compile.program import Combine, Contract, Divide, Length, Recorder
-from chainrule.compile.selections import Eliminated, Operand, Selection, is_selection
+from chainrule.compile.program import Combine, Contract, Divide, Length, Map, Recorder
+from chainrule.compile.selections import Eliminated, Operand, Selection, is_positioned, is_selection, places_of
 from chainrule.expression.extent import is_derived, terms_of
 from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts, Symbol
 from chainrule.expression.op import Code, Loop, Op
-from chainrule.expression.power import exponent_of, is_length, power_of
+from chainrule.expression.power import constant_value, exponent_of, is_length, power_of
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar, Size
 from chainrule.expression.total import add_terms
@@ -126,7 +126,8 @@ def _is_constant(e: Expr, constant: Collection[Symbol]) -> bool:
 
 
 def _has_selection(e: Expr) -> bool:
-    return is_selection(e) or (isinstance(e, Einsum) and any(is_selection(arg) for arg in e.args))
+    factors = e.args if isinstance(e, Einsum) else (e,)
+    return any(is_selection(arg) and not is_positioned(arg) for arg in factors)
 
 
 def _is_structured(e: Add) -> bool:
@@ -159,6 +160,24 @@ def _cost(e: Expr, constant: Collection[Symbol] = ()) -> float:
 
 
 # --- multiplying
+def length_of(recorder: Recorder, size: Size) -> int:
+    """Return the instruction that holds a size: a sum of ones along an axis is its size."""
+    if isinstance(size, int):
+        return recorder.constant(size)
+    terms = terms_of(size) if is_derived(size) else (((size,), 1),)
+    numbers = [_factors_of_size(recorder, names) for names, _ in terms]
+    if len(numbers) == 1 and terms[0][1] == 1:
+        return numbers[0]
+    return recorder.record(Combine(tuple(c for _, c in terms)), numbers, [()] * len(numbers))
+
+
+def _factors_of_size(recorder: Recorder, names: tuple[str, ...]) -> int:
+    number = recorder.record(Length(names[0])) if names else recorder.constant(1)
+    for name in names[1:]:
+        number = recorder.multiply(number, recorder.record(Length(name)), ((), ()), ())
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A product whose factors are values: `lost` are summed indices that no value has, each a factor of its size."""
@@ -174,13 +193,14 @@ def lower_product(recorder: Recorder, factors: Factors, values: Mapping[Expr, Va
     """Record coefficient · Π factors. The axes of the result are the axes of the output along which it varies."""
     found = [(values[e].number, tuple(sub[axis] for axis in values[e].axes)) for e, sub in factors.arrays]
     thin = {i for (_, sub), (_, labels) in zip(factors.arrays, found, strict=True) for i in set(sub) - set(labels)}
-    picks = {k: Selection(e, sub) for k, (e, sub) in enumerate(factors.arrays) if is_selection(e)}
+    picks = {
+        k: Selection(e, sub, _positions(recorder, e, values))
+        for k, (e, sub) in enumerate(factors.arrays)
+        if is_selection(e)
+    }
     rest = Eliminated(recorder, [o for k, o in enumerate(found) if k not in picks], factors.output, factors.sizes)
-    waiting = {k: s for k, s in picks.items() if not thin & set(s.sub)}
-    while taken := [k for k, selection in waiting.items() if rest.take(selection)]:
-        waiting = {k: s for k, s in waiting.items() if k not in taken}
-        picks = {k: s for k, s in picks.items() if k not in taken}
-    rest.operands += [found[k] for k in picks]
+    taken = _taken(rest, {k: s for k, s in picks.items() if not thin & set(s.sub)}, picks)
+    rest.operands += [found[k] for k in picks if k not in taken]
     lost = thin - {i for _, labels in rest.operands for i in labels} - set(factors.output)
     divisors = tuple((values[e].number, bool(found) and is_length(e)) for e in factors.divisors)
     ready = Ready(tuple(rest.operands), divisors, frozenset(lost), rest.output, factors.sizes)
@@ -189,6 +209,34 @@ def lower_product(recorder: Recorder, factors: Factors, values: Mapping[Expr, Va
         return value
     number, labels = rest.finished(value.number, tuple(rest.output[axis] for axis in value.axes))
     return Value(number, tuple(axis for axis, i in enumerate(factors.output) if i in labels))
+
+
+def _positions(recorder: Recorder, e: Expr, values: Mapping[Expr, Value]) -> int:
+    """Return the instruction that holds the positions of one-hot rows, checked; -1 for other selections."""
+    if not is_positioned(e):
+        return -1
+    (idx,), size = e.args, length_of(recorder, e.shape[-1])
+    known = constant_value(idx)
+    if known is not None:
+        return recorder.record(Map(places_of), (recorder.constant(known), size), ((), ()))
+    every, value = tuple(range(idx.ndim)), values[idx]
+    number = value.number
+    if value.axes != every:
+        number = recorder.record(Contract(), (number,), (value.axes,), every, idx.shape)
+    return recorder.record(Map(places_of), (number, size), (every, ()), every, idx.shape)
+
+
+def _taken(rest: Eliminated, waiting: Mapping[int, Selection], picks: Mapping[int, Selection]) -> set[int]:
+    """Work in the selections that are waiting, while there are any that can be; return which were."""
+    taken: set[int] = set()
+    while True:
+        before = len(taken)
+        for k, selection in waiting.items():
+            if k not in taken:
+                others = {i for n, s in picks.items() if n not in taken and n != k for i in s.sub}
+                taken |= {k} if rest.take(selection, others) else set()
+        if len(taken) == before:
+            return taken
 
 
 def _multiplied(recorder: Recorder, ready: Ready, coefficient: Scalar) -> Value:
@@ -215,29 +263,13 @@ class _Product:
         self.covered = {i for _, labels in found for i in labels}
         self.output = tuple(dict.fromkeys(i for i in ready.output if i in self.covered))
         self.scalars = [number for number, labels in found if not labels]
-        self.scalars += [self._length(self.sizes[i]) for i in ready.lost]
+        self.scalars += [length_of(recorder, self.sizes[i]) for i in ready.lost]
         used = Counter(i for _, labels in found for i in set(labels)) + Counter(self.output)
         traces = [
             (number, (i, j)) for number, (i, j) in (o for o in found if len(o[1]) == 2) if i == j and used[i] == 1
         ]
         self.scalars += [recorder.view(number, labels, ()) for number, labels in traces]
         self.operands = [self._diagonal(*operand) for operand in found if operand[1] and operand not in traces]
-
-    def _length(self, size: Size) -> int:
-        """A sum of ones along an axis is its size."""
-        if isinstance(size, int):
-            return self.recorder.constant(size)
-        terms = terms_of(size) if is_derived(size) else (((size,), 1),)
-        numbers = [self._factors_of_size(names) for names, _ in terms]
-        if len(numbers) == 1 and terms[0][1] == 1:
-            return numbers[0]
-        return self.recorder.record(Combine(tuple(c for _, c in terms)), numbers, [()] * len(numbers))
-
-    def _factors_of_size(self, names: tuple[str, ...]) -> int:
-        number = self.recorder.record(Length(names[0])) if names else self.recorder.constant(1)
-        for name in names[1:]:
-            number = self.recorder.multiply(number, self.recorder.record(Length(name)), ((), ()), ())
-        return number
 
     def _diagonal(self, number: int, labels: Subscripts) -> Operand:
         once = tuple(dict.fromkeys(labels))

@@ -86,6 +86,23 @@ class Reshape:
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """What stands at the positions along an axis; the operands are the array and the positions.
+
+    Where the array has an axis of the positions, each of its entries has a position of its own.
+    """
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Zeros, and added to them the operand, each part at its position along an axis of the result."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gram:
     """Σᵢ wᵢ xᵢ ⊗ xᵢ: the operands are x, x again, and the weights if there are any. Only in programs for NumPy."""
 
@@ -101,7 +118,9 @@ class Entries:
     reuse: int = -1
 
 
-Action = Load | Length | Constant | Contract | Divide | Combine | Map | Part | Pad | Reshape | Gram | Entries
+Action = (
+    Load | Length | Constant | Contract | Divide | Combine | Map | Part | Pad | Reshape | Take | Put | Gram | Entries
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +184,14 @@ class Program:
         return [i for i in self.instructions if isinstance(i.action, Contract) and len(i.operands) == 2 and i.summed]
 
     @property
+    def positions(self) -> set[int]:
+        """The arguments that are read as positions only: their type is not that of the result."""
+        loads = {k: step.action.position for k, step in enumerate(self.instructions) if isinstance(step.action, Load)}
+        places = {k for step in self.instructions if _reads_places(step) for k in step.operands[:1]}
+        others = {k for step in self.instructions if not _reads_places(step) for k in step.operands} | {*self.outputs}
+        return {loads[k] for k in places - others if k in loads}
+
+    @property
     def numbers(self) -> set[int]:
         """The instructions that give one number which depends on sizes and constants only."""
         found: set[int] = set()
@@ -172,6 +199,10 @@ class Program:
             if not isinstance(step.action, Load) and not step.shape and found.issuperset(step.operands):
                 found.add(k)
         return found
+
+
+def _reads_places(step: Instruction) -> bool:
+    return isinstance(step.action, Map) and step.action.op.is_positional
 
 
 def renumbered(subscripts: Sequence[Subscripts], output: Subscripts) -> tuple[tuple[Subscripts, ...], Subscripts]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from chainrule.compile.program import Contract, Instruction, Length, Load, Map, Pad, Part, Program, Reshape
+from chainrule.compile.program import Contract, Instruction, Length, Load, Map, Pad, Part, Program, Put, Reshape, Take
 from chainrule.expression.extent import is_derived, names_of
 from chainrule.expression.node import Symbol
 from chainrule.expression.shape import Shape, Size
@@ -148,6 +148,10 @@ def _keeps_rows(step: Instruction, label: int) -> bool:
             return op.is_elementwise or (not op.extents and label in step.output[: -len(op.core.output) or None])
         case Part(axis, _) | Pad(axis, _):
             return step.subscripts[0].index(label) != axis and label in step.output
+        case Take(axis):
+            return step.subscripts[0][axis] != label and label in step.output
+        case Put(axis):
+            return step.output[axis] != label and label in step.output
         case Reshape():
             return False
         case Contract():

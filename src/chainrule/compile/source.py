@@ -110,10 +110,12 @@ def argument_comments(program: Program, names: Names) -> list[str]:
 
 def _types(program: Program, names: Names, dialect: Dialect) -> str:
     """Write the line that says which type, and where, new arrays have: those of the arguments."""
-    if not names.arguments:
+    typed = [own for k, own in enumerate(names.arguments) if k not in program.positions]
+    if not typed:
         return dialect.spell("no types")
-    arrays = [own for own, symbol in zip(names.arguments, program.arguments, strict=True) if symbol.shape]
-    return dialect.spell("types", arguments=", ".join(names.arguments), like=(arrays or names.arguments)[0])
+    shaped = {own for own, symbol in zip(names.arguments, program.arguments, strict=True) if symbol.shape}
+    arrays = [own for own in typed if own in shaped]
+    return dialect.spell("types", arguments=", ".join(typed), like=(arrays or typed)[0])
 
 
 def shape_words(shape: Shape, names: Names) -> str:

@@ -247,5 +247,5 @@ def rebuilt(node: Expr, args: list[Expr]) -> Expr:
     if isinstance(node, Einsum):
         return einsum(args, node.subscripts, node.output)
     if isinstance(node, Apply):
-        return node.op(*args)
+        return node.op.of_shape(node.shape, *args) if node.op.extents else node.op(*args)
     return node

@@ -35,7 +35,8 @@ def apply(op: Op, arguments: Sequence[Any], made: Shape | None = None) -> Expr:
 
 
 def _constant_array(op: Op, args: list[Expr], shape: Shape | None) -> Expr:
-    if shape is None or len(shape) != len(op.core.output):
+    batch = args[0].shape if args and args[0].ndim else ()
+    if shape is None or len(shape) != len(batch) + len(op.core.output) or shape[: len(batch)] != batch:
         raise DomainError(f"{op.name} is an array of constants", expected=f"{len(op.core.output)} sizes")
     return Apply(op, tuple(args), shape)
 

@@ -136,11 +136,12 @@ def cross_entropy(use: Use) -> Value:
     """cross_entropy(scores, targets)."""
     scores, targets = use.values
     need_rank(use, scores, 1)
-    for k in range(1, scores.rank + 1):
-        need_rank(use, targets, scores.rank, exactly=True)
-        use.context.tie(scores, -k, targets, -k)
+    classes = 0 < targets.rank == scores.rank - 1  # the number of each row's class instead of a row of targets
+    for k in range(1, scores.rank + 1 - classes):
+        need_rank(use, targets, scores.rank - classes, exactly=True)
+        use.context.tie(scores, -k - classes, targets, -k)
     use.context.summed += scores.axes
-    core = [scores.rank, scores.rank]
+    core = [scores.rank, scores.rank - classes]
     unlabelled(use)
     return indexed.gufunc(use.context, compositions.cross_entropy, core, (), *use.values)
 

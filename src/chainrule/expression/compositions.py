@@ -10,6 +10,7 @@ from math import pi
 from typing import Any
 
 import chainrule.expression.build as build
+import chainrule.expression.gather as gather
 import chainrule.expression.selection as selection
 from chainrule.expression.build import Axis, add, as_expr, divide, mean, multiply, normal_axes, power, subtract, sum
 from chainrule.expression.node import Expr
@@ -139,8 +140,10 @@ def _scaled(e: Expr, gamma: Any, beta: Any) -> Expr:
 
 # --- losses
 def cross_entropy(z: Any, y: Any) -> Expr:
-    """Return −Σ y ⊙ log softmax(z), of a matrix the mean over its rows: `y` one-hot or probabilities."""
-    logs = log_softmax(z)
+    """Return −Σ y ⊙ log softmax(z), of a matrix the mean over its rows: `y` one-hot, probabilities, or the classes."""
+    logs, y = log_softmax(z), build.as_expr(y)
+    if y.ndim == logs.ndim - 1:
+        y = gather.onehot.of_shape((*y.shape, logs.shape[-1]), y)
     each = build.negative(sum(multiply(y, logs), -1))
     return mean(each) if each.ndim else each
 
@@ -158,6 +161,7 @@ NAMES: dict[str, Callable[..., Expr]] = {
     "batchnorm": batchnorm, "cross_entropy": cross_entropy, "solve": solve,
     "max": along_axes("max"), "min": along_axes("min"), "prod": along_axes("prod"),
     "amax": along_axes("max"), "amin": along_axes("min"),
+    "take": gather.take, "take_along_axis": gather.take_along_axis,
     "part": selection.part, "concatenate": selection.concatenate, "stack": selection.stack, "vec": selection.vec,
     "hstack": lambda parts: selection.concatenate(parts, 0 if parts[0].ndim == 1 else 1),
     "vstack": lambda parts: selection.stack(parts) if parts[0].ndim == 1 else selection.concatenate(parts, 0),

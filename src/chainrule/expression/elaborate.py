@@ -171,11 +171,17 @@ class Elaboration:
             whole = replace(self.symbol(base.name.upper(), base.span, rank=2), tree=base)
         else:
             whole = self.value(base)
-        result = picked(self.context, self.labels, whole, tree)
+        result = picked(self.context, self.labels, whole, tree, self.positions)
         if not self.context.oriented or result.rank != 1:
             return result
         capital = isinstance(base, Name) and base.name[0].isupper()  # Xᵢ is a row to some and a column to others
         return replace(result, side="" if capital and not rows else "column")
+
+    def positions(self, tree: Tree) -> Value | None:
+        """Return the array of positions that stands in an index, or None for a place counted in sizes."""
+        if isinstance(tree, Name) and (tree.name in self.declared or tree.name in self.found.positions):
+            return None if tree.name in self.context.sizes.named else self.value(tree)
+        return self.value(tree) if isinstance(tree, Index | Call) else None
 
     def bound(self, tree: Bound) -> Value:
         """Σ, Π, max or min over indices."""
@@ -326,7 +332,7 @@ def elaborate(
     """
     declared = {name: _declared_shape(name, shape) for name, shape in (shapes or {}).items()}
     formula = with_entries(spell_out(formula, symbols or {}), declared)
-    found = survey(formula.tree)
+    found = survey(formula.tree, positions=formula.syntax == "text")
     customs = Customs(formula.syntax == "latex", found, {name: len(shape) for name, shape in declared.items()})
     used = {size for shape in declared.values() for size in shape}
     undeclared = [name for name in found.names if name not in declared and name not in used]

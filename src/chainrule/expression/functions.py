@@ -14,6 +14,7 @@ import chainrule.expression.application as rules
 import chainrule.expression.assembly as assembly
 import chainrule.expression.build as build
 import chainrule.expression.compositions as compositions
+import chainrule.expression.gathering as gathering
 import chainrule.expression.multiplication as multiplication
 import chainrule.expression.selection as selection
 from chainrule.errors import FormulaSyntaxError
@@ -86,6 +87,10 @@ FUNCTIONS: dict[str, Function] = {
     "flatten":   Function(assembly.ravel, 1, 1),
     "reshape":   Function(assembly.reshaped, 2, 3, sizes=1),
     "kron":      Function(assembly.kron, 2, 2),
+    "onehot":    Function(gathering.hot_rows, 2, 2, sizes=1),
+    "take":      Function(gathering.taken_rows, 2, 3, _AXIS),
+    "take_along_axis": Function(gathering.taken_along, 2, 3, _AXIS),
+    "arange":    Function(gathering.running_places, 1, 1, sizes=0),
     "cumsum":    Function(assembly.cumulative, 1, 1, _AXIS),
     "tril":      Function(assembly.triangle(selection.tril), 1, 2, ("k",)),
     "triu":      Function(assembly.triangle(selection.triu), 1, 2, ("k",)),

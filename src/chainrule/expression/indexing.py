@@ -8,14 +8,15 @@ from dataclasses import replace
 import chainrule.expression.selection as selection
 from chainrule.errors import DomainError, ShapeError
 from chainrule.expression.application import literal, size_of
+from chainrule.expression.gathering import Computed, Positions, is_running, taken
 from chainrule.expression.indexed import Context, Label, Value, indexed
 from chainrule.expression.node import Expr
 from chainrule.expression.sizes import SizeVariable, difference, shifted, unify
 from chainrule.syntax.tree import Binary, Index, Name, Slice, Tree
 
 
-def picked(context: Context, labels: Sequence[Label], whole: Value, tree: Index) -> Value:
-    """Return the entries, rows or parts of a value that an index asks for.
+def picked(context: Context, labels: Sequence[Label], whole: Value, tree: Index, computed: Computed) -> Value:
+    """Return the entries, rows or parts of a value that an index asks for; `computed` says which are positions.
 
     Raises: ShapeError for more indices than axes, DomainError for an index that is not bound by a sum.
     """
@@ -27,7 +28,7 @@ def picked(context: Context, labels: Sequence[Label], whole: Value, tree: Index)
             expected=f"at most {whole.rank} for {context.said(whole)}",
             found=str(len(tree.indices)),
         )
-    value, found = whole, list[Label | None]()
+    value, found = whole, list[Label | Positions | None]()
     for axis in reversed(range(len(tree.indices))):
         index = tree.indices[axis]
         if isinstance(index, Slice):
@@ -37,9 +38,14 @@ def picked(context: Context, labels: Sequence[Label], whole: Value, tree: Index)
             label, offset = running
             value = _run(context, value, axis, label, offset)
             found.insert(0, label)
+        elif is_running(index):
+            found.insert(0, Positions(None, index))
+        elif (positions := computed(index)) is not None:
+            found.insert(0, Positions(positions, index))
         else:
             value = _entry(context, value, axis, index, tree.one_based)
-    return indexed(context, replace(value, tree=whole.tree), found, tree)
+    value, named = taken(context, replace(value, tree=whole.tree), found)
+    return indexed(context, replace(value, tree=whole.tree), named, tree)
 
 
 # --- an index of a Σ
@@ -106,7 +112,7 @@ def _entry(context: Context, value: Value, axis: int, index: Tree, one_based: bo
 def _hint_of_index(context: Context, name: str) -> str:
     if context.oriented and not context.one_based:
         return f"write \\sum_{{{name}=1}}^N, or say what the symbol stands for with symbols="
-    return f"rows by a computed index {name} are a product with a one-hot matrix: H @ W, a 1 in each row of H"
+    return f"say that {name} is an array of positions: shapes={{{name!r}: 'N'}}, or call it idx"
 
 
 def _sliced(context: Context, value: Value, axis: int, index: Slice, one_based: bool) -> Value:

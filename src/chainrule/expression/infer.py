@@ -40,6 +40,8 @@ class Customs:
             return (("size", 0),)
         if occurrence.indices:
             return self._indexed(name, occurrence)
+        if name in self.found.positions:
+            return (1, 0), (0, 1), (2, 2)
         if name in self.found.exponents:  # the n of xⁿ is a number
             return (0, 0), (1, 1)
         if name in COUNTS and occurrence.face not in ("bold", "vec"):

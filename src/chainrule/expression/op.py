@@ -126,8 +126,9 @@ class Op:
     operation of its own, as for a determinant. `pullback(*arguments, y, adjoint)` is what the local Jacobians make of
     the adjoint of `y` (which may have more leading axes), where that is shorter than they are.
 
-    An axis of the output that no argument has, as in `"()->(k,n)"`, makes an array of constants: its arguments are
-    whole numbers, and its sizes are said when it is made with `of_shape`; `code` may use the axes' names, and `dtype`.
+    An axis of the output that no argument has, as in `"()->(k,n)"`, has a size that is said when the array is made with
+    `of_shape`; its arguments are whole numbers, or positions (leading axes are batch axes as ever). `code` may use the
+    axes' names, and `dtype`.
     """
 
     spelling: str
@@ -149,6 +150,7 @@ class Op:
     convention: str = ""  # the sentence that states what is assumed at the kinks
     hot: tuple[tuple[int, ...], ...] = ()  # groups of axes along which one entry is 1, each time another, the rest 0
     apart: Callable[[Expr, Expr], bool] | None = None  # True if the ones of two hot arrays are never at one place
+    is_positional: bool = False  # its first argument holds positions, whole numbers, which may be equal
     is_gate: bool = False  # takes the values 0 and 1 only, and its slope is zero
     is_held: bool = False  # the derivative leaves it out by decree, though its value moves
     name: str = field(init=False)

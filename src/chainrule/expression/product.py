@@ -178,6 +178,8 @@ def _contract_hot(product: _Product) -> bool:
         if set(inner) & {*product.output, *rest} or len(set(inner)) < len(inner) or len(users) > 2:
             continue
         twin, place = next((u for u in users if u != (e, sub)), (e, sub))
+        if op.is_positional and place is not sub:
+            continue
         same, other = _divided(place, group) if isinstance(twin, Apply) and twin.op is op else ((), place)
         if set(inner) & set(other):
             continue
@@ -192,7 +194,8 @@ def _contract_hot(product: _Product) -> bool:
 
 def _divided(sub: Subscripts, group: tuple[int, ...]) -> tuple[Subscripts, Subscripts]:
     """Return the subscripts on the axes of a group, and the others."""
-    return tuple(sub[axis] for axis in group), tuple(i for axis, i in enumerate(sub) if axis not in group)
+    places = {axis % len(sub) for axis in group}
+    return tuple(sub[axis] for axis in group), tuple(i for axis, i in enumerate(sub) if axis not in places)
 
 
 def _covered(product: _Product) -> set[int]:

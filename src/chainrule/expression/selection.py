@@ -12,6 +12,7 @@ from typing import Any
 
 from chainrule.errors import DomainError, ShapeError
 from chainrule.expression.extent import Size, minus, plus, terms_of, times
+from chainrule.expression.gather import gathered
 from chainrule.expression.node import Expr, Ones
 from chainrule.expression.op import CATALOGUE, Code, Notation, Op
 from chainrule.expression.product import einsum, number_size, size_number
@@ -160,20 +161,23 @@ def part(e: Expr, index: Any) -> Expr:
         items[k : k + 1] = [slice(None)] * (e.ndim - len(items) + 1)
     if len(items) > e.ndim:
         raise ShapeError("more indices than axes", expected=f"at most {e.ndim}", found=str(len(items)))
-    axis = 0
+    axis, positions = 0, dict[int, Expr | None]()
     for item in items:
         if isinstance(item, slice):
             e = take(e, axis, *_range_of(item, e.shape[axis]))
+            axis += 1
+        elif isinstance(item, Expr):
+            positions[axis] = item
             axis += 1
         elif isinstance(item, int):
             e = entry(e, axis, place_in(e.shape[axis], item))
         else:
             raise DomainError(
                 f"an expression has no part [{item!r}]",
-                expected="a whole number or a slice",
+                expected="a whole number, a slice, or a symbol that holds positions",
                 hint="where(mask, x, 0) keeps the entries of a mask",
             )
-    return e
+    return gathered(e, positions) if positions else e
 
 
 def _range_of(item: slice, size: Size) -> tuple[Size, Size]:

@@ -9,7 +9,20 @@ from chainrule.errors import Span
 from chainrule.syntax.tree import Binary, Bound, Call, Cases, Index, Name, Num, Sequence, Slice, Tree, Unary
 
 # functions whose arguments are sizes, from this one on
-SIZED = {"eye": 0, "ones": 0, "zeros": 0, "identity": 0, "selector": 0, "one_hot": 0, "tri": 0, "pair": 0, "reshape": 1}
+SIZED = {  # fmt: skip
+    "eye": 0,
+    "ones": 0,
+    "zeros": 0,
+    "identity": 0,
+    "selector": 0,
+    "one_hot": 0,
+    "tri": 0,
+    "pair": 0,
+    "reshape": 1,
+    "onehot": 1,
+    "arange": 0,
+}
+RUNNING = frozenset("ijklmn")  # letters that indices of sums have
 POWERS = frozenset({"**", "matpow"})
 CONSTANTS = frozenset({"pi", "True", "False", "None", "eye"})
 
@@ -61,6 +74,7 @@ class Survey:
     names: dict[str, Occurrence] = field(default_factory=dict)
     sizes: dict[str, Span] = field(default_factory=dict)
     exponents: set[str] = field(default_factory=set)
+    positions: set[str] = field(default_factory=set)  # names that stand in an index, bound by no sum
     has_bold: bool = False
 
 
@@ -82,18 +96,22 @@ def children(tree: Tree | Slice) -> Iterator[Tree | Slice]:
         yield from tree.items
 
 
-def survey(root: Tree) -> Survey:
-    """Return the names of a tree, in the order of the text."""
+def survey(root: Tree, positions: bool = False) -> Survey:
+    """Return the names of a tree, in the order of the text; with `positions` a name in an index is one of them."""
     result = Survey()
     stack: list[tuple[Tree | Slice, frozenset[str]]] = [(root, frozenset())]
     while stack:
         tree, bound = stack.pop()
         if isinstance(tree, Name):
             _note(result, tree, 0, bound)
-        elif isinstance(tree, Index) and isinstance(tree.base, Name):
-            whole = len(tree.indices) == 1 and isinstance(tree.indices[0], Slice)  # x[1:] has the axes of x
-            _note(result, tree.base, 0 if whole else len(tree.indices), bound)
-            _note_places(result, tree, bound)
+        elif isinstance(tree, Index):
+            if isinstance(tree.base, Name):
+                whole = len(tree.indices) == 1 and isinstance(tree.indices[0], Slice)  # x[1:] has the axes of x
+                _note(result, tree.base, 0 if whole else len(tree.indices), bound)
+            else:
+                stack.append((tree.base, bound))
+            stack.extend((index, bound) for index in tree.indices if isinstance(index, Index | Call))
+            _note_places(result, tree, bound, positions)
         elif isinstance(tree, Call) and tree.function in SIZED:
             first = SIZED[tree.function]
             stack.extend((part, bound) for part in tree.arguments[:first])
@@ -115,9 +133,15 @@ def sized_names(tree: Tree | Slice | None) -> Iterator[Name]:
         yield from (name for part in children(tree) for name in sized_names(part))
 
 
-def _note_places(result: Survey, tree: Index, bound: frozenset[str]) -> None:
-    """The ends of a slice and places such as `n - 1` are sizes."""
+def _note_places(result: Survey, tree: Index, bound: frozenset[str], positions: bool) -> None:
+    """The ends of a slice and places such as `n - 1` are sizes; a name that no sum binds holds positions.
+
+    A letter such as i is taken for an index whose sum is missing.
+    """
     for index in tree.indices:
+        if isinstance(index, Name) and positions and index.name not in bound and index.name not in RUNNING:
+            _note(result, index, 0, bound)
+            result.positions.add(index.name)
         for name in () if isinstance(index, Name) else sized_names(index):
             if name.name not in bound:
                 result.sizes.setdefault(name.name, name.span)

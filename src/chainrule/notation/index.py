@@ -19,7 +19,6 @@ from chainrule.expression.node import (
 )
 from chainrule.expression.power import constant_value, exponent_of
 from chainrule.expression.power import power as power_op
-from chainrule.expression.product import number_size
 from chainrule.expression.shape import Scalar
 from chainrule.expression.total import linear_terms, scale
 from chainrule.notation.contraction import NoMatrixForm
@@ -40,9 +39,9 @@ from chainrule.notation.layout import (
     Sub,
     Sum,
     kind_of_rank,
-    size_layouts,
 )
 from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
+from chainrule.notation.parts import size_arguments
 
 Whole = Callable[[Expr], Layout]
 LETTERS = "ijklmnpqrstuvabcdefgho"
@@ -173,7 +172,7 @@ class _Entries:
         except NoMatrixForm:
             pass
         if e.op.extents:
-            return Sub(Applied(e.op, size_layouts(e.op, (*map(number_size, e.args), *e.shape)), "array"), at)
+            return Sub(Applied(e.op, size_arguments(e, self.whole), "array"), at)
         lead = e.ndim - len(e.op.core.output)
         arguments = []
         for a, core in zip(e.args, e.op.core.inputs, strict=True):

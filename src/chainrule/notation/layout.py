@@ -317,11 +317,6 @@ Layout = (
 ONE_LAYOUT = Numeral(1)
 
 
-def size_layouts(op: Op, shape: Shape) -> tuple[Layout, ...]:
-    """Return whole numbers and sizes as they are written; nothing if the operation is no array of constants."""
-    return tuple(Extent(size) if isinstance(size, str) else Numeral(size) for size in shape) if op.extents else ()
-
-
 def product(*parts: Layout) -> Layout:
     """Return the factors side by side, flat, without ones. A scalar such as xᵀAx stays together."""
     flat = [p for part in parts if part != ONE_LAYOUT for p in factors_of(part)]

@@ -21,7 +21,7 @@ from chainrule.expression.node import (
 )
 from chainrule.expression.power import constant_value, exponent_of
 from chainrule.expression.power import power as power_op
-from chainrule.expression.product import Factor, einsum, expanded_axes, factors_of, number_size
+from chainrule.expression.product import Factor, einsum, expanded_axes, factors_of
 from chainrule.expression.shape import Scalar
 from chainrule.expression.total import add_terms, content, linear_terms, scale
 from chainrule.notation.abridge import abridged
@@ -48,10 +48,9 @@ from chainrule.notation.layout import (
     kind_of_rank,
     oriented,
     product,
-    size_layouts,
 )
 from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
-from chainrule.notation.parts import selection_layout, with_parts
+from chainrule.notation.parts import selection_layout, size_arguments, with_parts
 from chainrule.rewrite.facts import is_symmetric
 
 Names = Mapping[str, Layout]  # symbols that stand for a piece of notation
@@ -242,9 +241,10 @@ class Writer:
         kind = kind_of_rank(e.ndim)
         if kind == "array":
             self.refuse()
-        sizes = size_layouts(e.op, (*map(number_size, e.args), *e.shape)) if e.op.extents else ()
+        if e.op.extents:
+            return Applied(e.op, size_arguments(e, self.write), kind)
         written = self.argument if e.op.is_elementwise else self.write
-        return Applied(e.op, sizes or tuple(written(a) for a in e.args), kind)
+        return Applied(e.op, tuple(written(a) for a in e.args), kind)
 
     def argument(self, a: Expr) -> Layout:
         """Return an argument; one that is the same number everywhere is that number."""

@@ -1,18 +1,24 @@
-"""A symbol times a selector is written as its part: S x is x[1:], and A e is a column A[:, 0]."""
+"""A symbol times a selector is written as its part: S x is x[1:], A e is a column A[:, 0], and H W is W[idx, :].
+
+Positions stand in an index with a mark before them, `@idx`: they are no letter that a sum runs over.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from chainrule.expression.extent import Size, plus
+from chainrule.expression.gather import onehot
 from chainrule.expression.node import Apply, Expr, Symbol
 from chainrule.expression.product import Factor, number_size
 from chainrule.expression.selection import one_hot, selector
-from chainrule.notation.layout import Constant, Layout, Name, Sub
+from chainrule.notation.layout import Constant, Extent, Layout, Name, Numeral, Sub
 
 
 def with_parts(factors: list[Factor], output: tuple[int, ...]) -> list[Factor]:
     """Replace symbols and the selectors beside them by symbols with the name of the part, such as `x[1:]`."""
     for f, sub in factors:
-        if isinstance(f, Apply) and f.op in (selector, one_hot):
+        if isinstance(f, Apply) and f.op in (selector, one_hot, onehot):
             index = sub[-1]
             beside = [pair for pair in factors if index in pair[1] and pair != (f, sub)]
             if index not in output and len(beside) == 1 and factors.count((f, sub)) == 1:
@@ -28,6 +34,8 @@ def _part(f: Expr, sub: tuple[int, ...], selection: Apply, ends: tuple[int, ...]
     if not isinstance(f, Symbol) or sub.count(index) > 1 or set(new) & set(sub):
         return None
     axis = sub.index(index)
+    if selection.op is onehot:
+        return _taken(f, sub, axis, selection, new)
     start = number_size(selection.args[0])
     if new:
         written = _range(start, *selection.shape)
@@ -36,6 +44,8 @@ def _part(f: Expr, sub: tuple[int, ...], selection: Apply, ends: tuple[int, ...]
     else:
         written = str(start)
     name, _, known = f.name.partition("[")
+    if "@" in known:
+        return None
     places = known.rstrip("]").split(",") if known else [":"] * f.ndim
     kept = [k for k, place in enumerate(places) if ":" in place]  # axes that an entry took are gone from the shape
     if ":" not in places[kept[axis]] or len(places[kept[axis]]) > 1:
@@ -43,6 +53,22 @@ def _part(f: Expr, sub: tuple[int, ...], selection: Apply, ends: tuple[int, ...]
     places[kept[axis]] = written
     shape = (*f.shape[:axis], *selection.shape[: len(new)], *f.shape[axis + 1 :])
     return Symbol(f"{name}[{','.join(places)}]", shape, f.facts), (*sub[:axis], *new, *sub[axis + 1 :])
+
+
+def _taken(f: Symbol, sub: tuple[int, ...], axis: int, hot: Apply, new: tuple[int, ...]) -> Factor | None:
+    idx = hot.args[0]
+    if not isinstance(idx, Symbol) or "[" in f.name + idx.name:
+        return None
+    places = [f"@{idx.name}" if k == axis else ":" for k in range(f.ndim)]
+    shape = (*f.shape[:axis], *idx.shape, *f.shape[axis + 1 :])
+    return Symbol(f"{f.name}[{','.join(places)}]", shape, f.facts), (*sub[:axis], *new, *sub[axis + 1 :])
+
+
+def size_arguments(e: Apply, written: Callable[[Expr], Layout]) -> tuple[Layout, ...]:
+    """Return what an array of zeros and ones is written with: positions or whole numbers, and its sizes."""
+    sizes = (*(number_size(a) for a in e.args if not a.symbols), *e.shape[e.ndim - len(e.op.extents) :])
+    known = tuple(Extent(size) if isinstance(size, str) else Numeral(size) for size in sizes)
+    return (*(written(a) for a in e.args if a.symbols), *known)
 
 
 def selection_layout(e: Apply) -> Layout | None:
@@ -60,12 +86,14 @@ def _range(start: Size, length: Size, size: Size) -> str:
 
 
 def is_part(indices: tuple[str, ...]) -> bool:
-    """True if indices are places and slices, counted from 0, and no letters."""
+    """True if indices are places, slices and positions, counted from 0, and no letters."""
     return any(not index.isidentifier() for index in indices)
 
 
 def counted_from_one(place: str) -> str:
     """Return a place or a slice as textbooks count: 0 is 1, and `1:n-1` is `2:n-1`, both ends included."""
+    if place.startswith("@"):
+        return place[1:] if len(place) == 2 else rf"\mathrm{{{place[1:]}}}"
     start, colon, stop = place.partition(":")
     first = str(plus(_size(start), 1)) if start else ""
     return f"{first}{colon}{stop}"

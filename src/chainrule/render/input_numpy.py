@@ -105,7 +105,7 @@ class InputWriter(Writer):
         return f"{self.at(e.base, ATOM)}.T" if e.base.kind == "matrix" else self.write(e.base)
 
     def _sub(self, e: n.Sub) -> str:
-        return f"{self.at(e.base, ATOM)}[{', '.join(e.indices)}]"
+        return f"{self.at(e.base, ATOM)}[{', '.join(i.removeprefix('@') for i in e.indices)}]"
 
     def _function(self, e: n.Function) -> str:
         return f"{WORDS[e.word]}({self.write(e.argument)})"

@@ -159,7 +159,7 @@ class TextWriter(Writer):
 
     def _sub(self, e: n.Sub) -> str:
         if is_part(e.indices):
-            return f"{self.at(e.base, ATOM)}[{', '.join(e.indices)}]"
+            return f"{self.at(e.base, ATOM)}[{', '.join(i.removeprefix('@') for i in e.indices)}]"
         return self.at(e.base, ATOM) + subscript("".join(e.indices))
 
     def _function(self, e: n.Function) -> str:

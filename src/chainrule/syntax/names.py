@@ -16,7 +16,7 @@ _FUNCTIONS = (
     "norm_nuc polar lyapunov "
     "arccosh arcsinh arctanh batchnorm cbrt cholesky concatenate cross_entropy cumsum einsum exp2 flatten gelu_tanh "
     "hardmax hstack hypot layernorm log_sigmoid logaddexp norminf one_hot pair pinv ravel reshape rmsnorm selector "
-    "solve stack stop_gradient tri tril triu vec vstack"
+    "onehot take take_along_axis arange solve stack stop_gradient tri tril triu vec vstack"
 )
 FUNCTIONS: frozenset[str] = frozenset(_FUNCTIONS.split())
 

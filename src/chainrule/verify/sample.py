@@ -9,6 +9,7 @@ import numpy as np
 from chainrule.errors import DomainError
 from chainrule.evaluate import evaluate_all
 from chainrule.expression.extent import extent_of, is_derived, names_of
+from chainrule.expression.gather import position_limits
 from chainrule.expression.node import Apply, Dimension, Expr, Identity, Ones, Symbol, walk
 from chainrule.expression.shape import Size, concrete
 
@@ -49,10 +50,14 @@ def generic_points(
     for root in roots:
         symbols.update(root.symbols)
     rng = np.random.default_rng(seed)
+    limits = position_limits(roots)
     found = 0
     for attempt in range(ATTEMPTS):
         sizes = sizes_for([*roots, *extra], attempt // 4)
-        point = {name: draw(s, concrete(s.shape, sizes), rng, attempt) for name, s in symbols.items()}
+        others = {name: s for name, s in symbols.items() if s not in limits}
+        point = {name: draw(s, concrete(s.shape, sizes), rng, attempt) for name, s in others.items()}
+        for s, limit in limits.items():
+            point[s.name] = rng.integers(0, extent_of(limit, sizes), concrete(s.shape, sizes))
         if is_generic(roots, point, sizes):
             yield point, sizes
             found += 1
