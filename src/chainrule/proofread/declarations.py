@@ -39,11 +39,13 @@ SETTING = re.compile(
 BETWEEN = re.compile(r"[,;]\s+(?=[^,;:]+\s?(?::|\\in|∈)\s)")
 RAISED_SPACE = re.compile("(ℝ|R)([ᵈⁿᴺᵐᵏᴷˣ]+)")
 RAISED = str.maketrans({"ᵈ": "d", "ⁿ": "n", "ᴺ": "N", "ᵐ": "m", "ᵏ": "k", "ᴷ": "K", "ˣ": " x "})
+FACT_WORD = r"(?:real|square|symmetric|positive[- ]definite|orthogonal|diagonal|one-hot)"
 FACT_IN_PROSE = re.compile(
     r"(?:^|[\s(,$])\$?(?P<name>\\?[A-Za-z]\w{0,9}|\\mathbf\{[A-Za-z]\})\$?\s+(?:is|are|is assumed|=)?\s*"
     r"(?:an?\s+)?(?:[nmd×x* ]+)?"
-    r"(?P<facts>(?:(?:real|square|symmetric|positive[- ]definite|orthogonal|diagonal|one-hot|and|,)[\s,.;)]*)+)"
+    rf"(?P<facts>{FACT_WORD}(?:[\s,;)]*(?:and\s+)?{FACT_WORD})*)(?![\w-])"
 )
+SPACE_IN_PROSE = re.compile(r"\s*(?:\\in|∈)\s*(?:\\mathbb\s*\{?R\}?|ℝ|R)\s*(?:\^\s*(?:\{[^{}]*\}|\w+|\([^()]*\)))?\S*")
 FACT_BEFORE = re.compile(
     r"(?P<facts>(?:(?:symmetric|positive[- ]definite|orthogonal|diagonal|one-hot|and|,)\s+)+)"
     r"(?:matrix|matrices|vector|labels?)?\s*\$?(?P<name>\\mathbf\{[A-Z]\}|[A-Z]\w?|y)\$?(?=[\s,.;:)$]|$)"
@@ -162,6 +164,7 @@ def facts_in(rest: str) -> frozenset[str] | None:
 def facts_in_prose(line: str) -> list[tuple[str, frozenset[str]]]:
     """Return what a sentence says of matrices: "where A is symmetric", "for symmetric A"."""
     found = []
+    line = SPACE_IN_PROSE.sub(" ", line).replace("$", "")
     for match in (*FACT_IN_PROSE.finditer(line), *FACT_BEFORE.finditer(line)):
         facts = frozenset(
             fact for fact in FACTS if fact in match["facts"].lower().replace("positive-definite", "positive definite")

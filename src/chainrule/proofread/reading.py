@@ -143,7 +143,8 @@ def cuts(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
             depth -= not WRAPPING.fullmatch(sign)
         elif depth <= 0 and sign not in (r"\{", r"\}"):
             wide = sign in (r"\quad", r"\qquad")
-            if not wide or (has_equals(text[begin : match.start()]) and has_equals(text[match.end() : stop])):
+            after = text[match.end() : stop]
+            if not wide or (has_equals(text[begin : match.start()]) and (has_equals(after) or IS_IN.match(after))):
                 yield begin, match.start()
                 begin = match.end()
     yield begin, stop
@@ -154,6 +155,7 @@ def has_equals(text: str) -> bool:
     return "=" in text.partition(r"\\")[0]
 
 
+IS_IN = re.compile(r"\s*[^\s=]+\s*\\in\s*\\mathbb")
 WORDS = re.compile(r"\\(?:text|mbox|textrm|textit|intertext)\s*\{([^{}$]*)\}")
 EXPLAINS = words("where with and by so since because if for then hence thus let using as is we have")
 

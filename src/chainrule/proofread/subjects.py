@@ -127,7 +127,7 @@ def equation_left(row: Row) -> str:
 
 
 LAGRANGE = re.compile(
-    r"^(?P<name>[^\W\d_][\w\\]*|\\[a-z]+)\s*(?P<primes>'+|′+|″|\^\s*\{\s*(?:\\prime\s*)+\})\s*\((?P<by>[^()]*)\)$"
+    r"^(?P<name>[^\W\d_][\w\\]*|\\[a-z]+)\s*(?P<primes>'+|′+|″|\^\s*\{\s*(?:\\prime\s*)+\})\s*(?:\((?P<by>[^()]*)\))?$"
 )
 
 
@@ -138,7 +138,7 @@ def primed(left: str) -> Differential | None:
         return None
     count = match["primes"].count("'") + match["primes"].count("′") + 2 * match["primes"].count("″")
     order = count + match["primes"].count("prime")
-    return Differential(match["name"], (match["by"].strip(),) * order, "d", 0, len(left))
+    return Differential(match["name"], ((match["by"] or "").strip(),) * order, "d", 0, len(left))
 
 
 def whole(text: str, one: Differential) -> bool:

@@ -62,8 +62,8 @@ def lead_and_rest(line: str) -> tuple[str, str]:
             cut = match.end()
     while cut < len(left) and left[cut] in " ,:.\t":
         cut += 1
-    if not left[cut:].strip():
-        cut = 0 if not line[:cut].strip() else cut
+    if not left[cut:].strip() and equals >= 0:  # the last word is what is defined: loss = …
+        cut = left.rstrip().rfind(" ") + 1
     return line[:cut].strip(), line[cut:]
 
 

@@ -98,7 +98,8 @@ class Proofreader:
         if self.note(row):
             return
         said = equation(row.text)
-        if said is None or (row.form == "plain" and is_sentence(row.text, self.book.known)):
+        known = self.book.known | self.defining.keys()
+        if said is None or (row.form == "plain" and any(is_sentence(right, known) for _, right in said.rights)):
             return
         if not said.left and row.lead:
             return
@@ -260,7 +261,8 @@ class Proofreader:
 
     def defines(self, row: Row, name: str, said: Equation) -> bool:
         """True if an equation introduces its left side, rather than claims something about it."""
-        if (is_word(name) and name not in self.book.known) or name in self.book.sizes or SUPPOSING.search(row.lead):
+        unlikely = is_word(name) and name not in self.book.known and not row.sure
+        if unlikely or name in self.book.sizes or SUPPOSING.search(row.lead):
             return False
         if name not in self.book.names:
             return True
