@@ -17,6 +17,7 @@ from chainrule.expression.indexed import Side
 from chainrule.expression.node import Expr, Symbol, depends_on
 from chainrule.expression.shape import Shape
 from chainrule.expression.survey import survey
+from chainrule.expression.total import scale
 from chainrule.proofread.handwriting import in_latex, to_latex, to_text
 from chainrule.proofread.reading import Form
 from chainrule.syntax.parse import read
@@ -153,7 +154,9 @@ class Notebook:
         for name in variables:
             if name in self.names and not depends_on(result, self.symbol(name)):
                 whole = self.expanded(self.names[name])
-                result = substitute(result, {whole: self.symbol(name)}) if whole.args else result
+                opposite = scale(-1, whole)
+                swap: dict[Expr, Expr] = {whole: self.symbol(name), opposite: scale(-1, self.symbol(name))}
+                result = substitute(result, swap) if whole.args else result
         return result
 
     def dressed(self, e: Expr) -> Expr:

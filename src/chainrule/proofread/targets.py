@@ -56,6 +56,7 @@ def resolved(book: Notebook, one: Differential, form: Form, held: Sequence[str] 
         columns += found[1]
     e = book.down_to(function, variables)
     wrt = tuple(book.symbol(v) for v in variables)
+    refuse_hidden(book, e, wrt)
     truth = derivative(e, wrt)
     entry = bool(rows) and rows == columns
     if entry:
@@ -63,6 +64,16 @@ def resolved(book: Notebook, one: Differential, form: Form, held: Sequence[str] 
     direct = directly(book, name, wrt, e) if one.sign == "∂" and len(wrt) == 1 else None
     free = rows if entry else (*rows, *columns)
     return Target(e, wrt, truth, free, len(rows), entry, one.sign, direct, (name, *variables))
+
+
+def refuse_hidden(book: Notebook, e: Expr, wrt: Sequence[Symbol]) -> None:
+    """Raise UnknownSymbol if a function depends on a named part only in a form that is not recognised."""
+    for x in wrt:
+        if x.name in book.names and not depends_on(e, x):
+            below = book.expanded(book.names[x.name]).symbols.keys() & book.expanded(e).symbols.keys()
+            if below:
+                hint = f"define the function in terms of {x.name}"
+                raise UnknownSymbol(f"the function is not written in terms of {x.name}", hint=hint)
 
 
 def derivative(e: Expr, wrt: Sequence[Symbol]) -> Expr:
