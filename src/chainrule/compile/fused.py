@@ -15,10 +15,12 @@ from chainrule.compile.assembly import helpers
 from chainrule.compile.blocks import thread_count
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
+from chainrule.compile.groups import fused
 from chainrule.compile.kernel import kernel_of
 from chainrule.compile.kernel_files import kernel_module
+from chainrule.compile.large import gram, in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
-from chainrule.compile.program import Load, Program
+from chainrule.compile.program import Gram, Load, Program
 from chainrule.compile.rows import Pass, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
 from chainrule.expression.extent import extent_of
@@ -49,12 +51,19 @@ class Fused:
         size = self.plan.size if self.plan else ""
         matrices = [k for k, s in enumerate(program.arguments) if s.ndim == 2 and s.shape[0] == size != s.shape[1]]
         self._widest = matrices[0] if matrices else None  # the argument whose order of memory decides the loops
+        # BLAS computes half of a matrix times itself, faster on all rows at once than any number of blocks
+        self._is_symmetric = any(isinstance(step.action, Gram) for step in fused(program).instructions)
         self._known: dict[tuple[Any, ...], list[Step]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the outputs."""
         kind: Any = arguments[0].dtype if self._count else None
-        if self.plan is None or kind not in KINDS or any(a.dtype != kind for a in arguments[1 : self._count]):
+        if (
+            self.plan is None
+            or self._is_symmetric
+            or kind not in KINDS
+            or any(a.dtype != kind for a in arguments[1 : self._count])
+        ):
             return self.run(*arguments)
         by_columns = self._widest is not None and arguments[self._widest].strides[0] == kind.itemsize
         shapes = [a.shape for a in arguments[: self._count]]
@@ -84,8 +93,9 @@ class Fused:
 
 
 def _function(program: Program) -> Callable[..., Any]:
-    text = function_text(program, made_names(program), "program")
-    return run_text(text, "program", {**helpers(program, IN_NUMPY), "np": np})
+    """Return the program as NumPy code."""
+    text = function_text(fused(program), made_names(program), "program")
+    return run_text(text, "program", {**helpers(program, IN_NUMPY), "np": np, "in_blocks": in_blocks, "gram": gram})
 
 
 class _Once:
