@@ -25,6 +25,7 @@ from chainrule.proofread.trial import Array, Occurrence, Trial, occurrences
 
 SECONDS = 0.3
 DEEPER = 0.03  # what a place one level further down costs: of two explanations the one nearer to the whole is simpler
+FAR_FETCHED = 2.6  # the cost from which another explanation is looked for
 MOST_FULL = 60  # whole lines that are worked out again, for changes at several places
 
 
@@ -58,7 +59,8 @@ class Search:
                 if self.is_over:
                     break
                 look(here)
-        if not self.found:
+        if min((repair.cost for repair in self.found), default=FAR_FETCHED) >= FAR_FETCHED:
+            self.seconds += SECONDS / 2
             self._everywhere()
         return sorted(self.found, key=lambda repair: repair.cost)
 
