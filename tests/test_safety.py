@@ -141,3 +141,21 @@ def test_swell_ends_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_functions_name_the_nearest(text: str, near: str) -> None:
     with pytest.raises(cr.ChainruleError, match=f"did you mean {near}"):
         cr.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("formula", "x", "value", "slope"),
+    [
+        ("sum(relu(x)**0.5)", [-1.0, 0.0, 4.0], 2.0, [0.0, 0.0, 0.25]),
+        ("sum(exp(relu(x)) * relu(x)**0.5)", [-1.0, 1.0], np.e, [0.0, 1.5 * np.e]),
+        ("sum(x**2 * log(x))", [0.0, 1.0], 0.0, [0.0, 1.0]),
+        ("sum(sqrt(x) * log(x))", [0.0, 1.0], 0.0, None),
+    ],
+)
+def test_zero_times_infinity(formula: str, x: list[float], value: float, slope: list[float] | None) -> None:
+    e = cr.parse(formula)
+    for f in (e.eval, cr.compile(e)):
+        np.testing.assert_allclose(f(x=np.array(x)), value, atol=1e-15)
+    g = cr.grad(e, "x")
+    for f in (g.eval, cr.compile(g)) if slope is not None else ():
+        np.testing.assert_allclose(f(x=np.array(x)), slope, atol=1e-15)

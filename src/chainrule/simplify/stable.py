@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from chainrule.derivative.differentiate import rebuilt
 from chainrule.expression.build import matrix, scalar, sum, vector
-from chainrule.expression.node import Apply, Expr, walk
+from chainrule.expression.node import Add, Apply, Einsum, Expr, walk
+from chainrule.expression.power import exponent_of, power_of
+from chainrule.expression.product import einsum
 from chainrule.ops.elementwise import cosh, exp, log, sigmoid, softplus
 from chainrule.ops.logarithm import xlogy
-from chainrule.ops.piecewise import absolute
+from chainrule.ops.piecewise import absolute, relu, step
 from chainrule.ops.reduction import logsumexp, softmax
 from chainrule.rewrite.engine import rewrite_node
 from chainrule.rewrite.rule import Rule
@@ -45,9 +47,40 @@ STABLE = (*LOGARITHMS, *RECOGNISED)
 def stable(e: Expr) -> Expr:
     """Return an expression with the value of `e`, but finite wherever that is: the form to compute with."""
     nodes = walk(e)
-    if not any(isinstance(node, Apply) and node.op in (exp, log) for node in nodes):
+    used = {node.op for node in nodes if isinstance(node, Apply)}
+    if not (used & {exp, log} or {relu, step} <= used):
         return e
     done: dict[Expr, Expr] = {}
     for node in nodes:
-        done[node] = rewrite_node(rebuilt(node, [done[arg] for arg in node.args]), STABLE)
+        made = rewrite_node(rebuilt(node, [done[arg] for arg in node.args]), STABLE)
+        done[node] = _without_zero_times_infinity(made) if isinstance(made, Einsum) else made
     return done[e]
+
+
+def _without_zero_times_infinity(e: Einsum) -> Expr:
+    """Return a product in which no factor is infinite where another one is 0: xᵏ ln x, and [z > 0] relu(z)⁻ᵏ."""
+    factors = list(zip(e.args, e.subscripts, strict=True))
+    for log_, sub in factors:
+        if isinstance(log_, Apply) and log_.op is log:
+            (w,) = log_.args
+            for f in [f for f, s in factors if s == sub and exponent_of(f)[0] is w and exponent_of(f)[1] > 0]:
+                rest = [pair for pair in factors if pair not in ((log_, sub), (f, sub))]
+                factors = [*rest, (xlogy(f, w), sub)]
+                break
+    gates = [(f.args[0], sub) for f, sub in factors if isinstance(f, Apply) and f.op is step]
+    for z, place in gates:
+        factors = [(_above_zero(f, z) if sub == place else f, sub) for f, sub in factors]
+    return einsum([f for f, _ in factors], [sub for _, sub in factors], e.output)
+
+
+def _above_zero(e: Expr, z: Expr) -> Expr:
+    """Return what is `e` where z > 0, with 1 in place of relu(z)⁻ᵏ elsewhere, where it does not count."""
+    base, k = exponent_of(e)
+    if k < 0 and isinstance(base, Apply) and base.op is relu and base.args[0] is z:
+        return power_of(base + (1 - step(z)), k)
+    if isinstance(e, Add) or (isinstance(e, Apply) and e.op.is_elementwise):
+        return rebuilt(e, [_above_zero(arg, z) if arg.shape == z.shape else arg for arg in e.args])
+    if isinstance(e, Einsum) and not e.summed:
+        args = zip(e.args, e.subscripts, strict=True)
+        return rebuilt(e, [_above_zero(arg, z) if sub == e.output else arg for arg, sub in args])
+    return e
