@@ -55,7 +55,8 @@ def test_spellings_are_one() -> None:
     texts = [cr.parse(text, shapes=shapes) for text in (spellings[0], spellings[2])]
     latex = cr.parse("\\" + spellings[1], shapes=shapes)
     P, y = cr.matrix("P", "N", "K"), cr.vector("y", "N")
-    column = cr.trace(lambda P, J: np.take_along_axis(P, J, 1), P=("N", "K"), J=("N", 1))
+    column = cr.trace(lambda P, y: np.take_along_axis(P, y[:, None], 1), P=("N", "K"), y="N")
+    assert cr.sum(column) is texts[0]
     assert texts[0] is texts[1] is latex
     assert column.shape == ("N", 1)
     assert P[:, y].shape == ("N", "N")

@@ -11,6 +11,7 @@ from typing import Any
 
 import chainrule.expression.build as build
 import chainrule.expression.gather as gather
+import chainrule.expression.rearranging as rearranging
 import chainrule.expression.selection as selection
 from chainrule.expression.build import Axis, add, as_expr, divide, mean, multiply, normal_axes, power, subtract, sum
 from chainrule.expression.node import Expr
@@ -161,6 +162,8 @@ NAMES: dict[str, Callable[..., Expr]] = {
     "batchnorm": batchnorm, "cross_entropy": cross_entropy, "solve": solve,
     "max": along_axes("max"), "min": along_axes("min"), "prod": along_axes("prod"),
     "amax": along_axes("max"), "amin": along_axes("min"),
+    "einsum": rearranging.einstein, "swapaxes": rearranging.swapaxes, "moveaxis": rearranging.moveaxis,
+    "expand_dims": rearranging.expand_dims, "squeeze": rearranging.squeeze, "reshape": rearranging.reshape,
     "take": gather.take, "take_along_axis": gather.take_along_axis,
     "part": selection.part, "concatenate": selection.concatenate, "stack": selection.stack, "vec": selection.vec,
     "hstack": lambda parts: selection.concatenate(parts, 0 if parts[0].ndim == 1 else 1),

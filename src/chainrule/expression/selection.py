@@ -148,7 +148,7 @@ def place_in(size: Size, index: int) -> Size:
 
 
 def part(e: Expr, index: Any) -> Expr:
-    """Return `e[index]`: whole numbers, slices `a:b`, and `…`, as in NumPy.
+    """Return `e[index]`: whole numbers, slices `a:b`, None, `…` and symbols that hold positions, as in NumPy.
 
     >>> from chainrule.expression.build import vector
     >>> x = vector("x", "n")
@@ -159,12 +159,16 @@ def part(e: Expr, index: Any) -> Expr:
     if any(item is Ellipsis for item in items):
         k = next(k for k, item in enumerate(items) if item is Ellipsis)
         items[k : k + 1] = [slice(None)] * (e.ndim - len(items) + 1)
-    if len(items) > e.ndim:
+    if len([item for item in items if item is not None]) > e.ndim:
         raise ShapeError("more indices than axes", expected=f"at most {e.ndim}", found=str(len(items)))
     axis, positions = 0, dict[int, Expr | None]()
     for item in items:
         if isinstance(item, slice):
             e = take(e, axis, *_range_of(item, e.shape[axis]))
+            axis += 1
+        elif item is None:
+            old = tuple(range(e.ndim))
+            e = einsum([e, Ones((1,))], [old, (e.ndim,)], (*old[:axis], e.ndim, *old[axis:]))
             axis += 1
         elif isinstance(item, Expr):
             positions[axis] = item
