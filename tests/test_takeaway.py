@@ -46,7 +46,7 @@ BOUND: dict[str, Expr] = {
 PRODUCTS_AND_EXPONENTIALS = ("prod_others", "prod_pairs", "expm", "expm_frechet")
 LACKING = {
     "numba": PRODUCTS_AND_EXPONENTIALS,
-    "c": ("pinv", "lyapunov", "polar", "norm_nuc", *PRODUCTS_AND_EXPONENTIALS),
+    "c": ("onehot", "pinv", "lyapunov", "polar", "norm_nuc", *PRODUCTS_AND_EXPONENTIALS),
 }
 PLAIN = {name: (e, *(cr.jacobian(e, s) for s in e.symbols.values() if not e.shape)) for name, e in BOUND.items()}
 

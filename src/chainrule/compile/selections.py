@@ -22,7 +22,7 @@ Operand = tuple[int, Subscripts]
 SELECTIONS = (selector, one_hot, pair, onehot)
 
 places_of = Op(
-    "places_of(idx, n)",
+    "positions(idx, n)",
     "(),()->()",
     derivative=lambda idx, n, y: (None, None),
     because="positions are whole numbers, which do not move a little",
