@@ -143,3 +143,34 @@ def test_layernorm_with_a_number_for_eps_is_told_as_with_a_letter() -> None:
     d = cr.derive(layer, "X", cotangent="dY")
     assert d.verified
     assert [str(name) for name in d.names][:3] == ["X̃", "σ", "X̂"]
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("0.5 * norm(A @ x - b)**2 + s * sum(x)", "s sum(x) + (1/2) ‖b − Ax‖²"),
+        ("sqrt(x @ x / n + 0.001)", "√(1/1000 + (1/n) ‖x‖²)"),
+        ("0.5 * x @ A @ x - 0.5 * sum(x)", "(1/2) (xᵀAx − sum(x))"),
+    ],
+)
+def test_a_fraction_in_front_leaves_fewer_numbers_behind(text: str, printed: str) -> None:
+    assert str(cr.parse(text, {"x": "n", "b": "m", "s": ()})) == printed
+
+
+# --- values and facts that are none
+@pytest.mark.parametrize("value", ["abc", None, [[1], [2, 3]], np.array([1j, 2.0]), {"a": 1}])
+def test_what_is_no_array_of_real_numbers_is_refused_by_name(value: object) -> None:
+    with pytest.raises(cr.DomainError, match="x"):
+        cr.parse("x @ x").eval(x=value)
+
+
+@pytest.mark.parametrize("text", ["softmax(x)", "max(x)"])
+def test_an_empty_vector_has_no_largest_entry(text: str) -> None:
+    with pytest.raises(cr.DomainError, match="not defined"):
+        cr.parse(text, {"x": "n"}).eval(x=np.zeros(0))
+
+
+def test_a_fact_that_nothing_knows_is_refused() -> None:
+    with pytest.raises(cr.DomainError, match="known fact"):
+        cr.matrix("D", "n", "n", "triangular")
+    assert cr.matrix("D", "n", "n", "diagonal").T is not None

@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal
 
-import numpy as np
-
 from chainrule import ops
 from chainrule.compile.compiled import Compiled, compile_expressions
 from chainrule.compile.takeaway import source_text
 from chainrule.derivative import differentiate
 from chainrule.errors import DomainError, ShapeError
-from chainrule.evaluate import bind_sizes, evaluate
+from chainrule.evaluate import as_array, bind_sizes, evaluate
 from chainrule.explain.narrative import explain
 from chainrule.explain.newton import newton_step
 from chainrule.expression.build import (
@@ -130,7 +128,7 @@ def _expression(formula: Formula) -> Expr:
 def _value(e: Expr, values: Mapping[str, Any]) -> Any:
     """Return the value of `e`; sizes that only a symbol that dropped out shows are read off that symbol's array."""
     dropped = [s for s in origins(e) if s.name in values]
-    known = {name: np.asarray(value) for name, value in values.items()}
+    known = {name: as_array(name, value) for name, value in values.items()}
     return evaluate(stable(e), values, bind_sizes(list(dropped), known, None))
 
 

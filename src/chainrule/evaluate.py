@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import reduce
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -50,14 +51,14 @@ class Place:
     """One point: values of the symbols, and every value worked out there so far."""
 
     def __init__(self, values: Values, sizes: Mapping[str, int] | None = None) -> None:
-        self.arrays = {name: _as_array(value) for name, value in values.items()}
+        self.arrays = {name: as_array(name, value) for name, value in values.items()}
         self.sizes = dict(sizes or {})
         self.rational = any(a.dtype == object for a in self.arrays.values())
         self.done: dict[Expr, Any] = {}
 
     def define(self, name: str, value: Any) -> None:
         """Give a name a value, once; what was worked out before does not change."""
-        self.arrays[name] = _as_array(value)
+        self.arrays[name] = as_array(name, value)
 
     def value(self, e: Expr) -> Any:
         """Return the value of an expression here."""
@@ -71,8 +72,19 @@ class Place:
         return self.done[e]
 
 
-def _as_array(value: Any) -> np.ndarray:
-    array = np.asarray(value)
+def as_array(name: str, value: Any) -> np.ndarray:
+    """Return the value of a symbol as an array: of float64, or of exact numbers.
+
+    Raises: DomainError for what is no array of real numbers, such as text or rows of unequal length.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise DomainError(f"the rows given for {name} have unequal lengths") from None
+    numbers = array.dtype.kind in "biuf" or all(isinstance(entry, Real) for entry in array.flat)
+    if not numbers or array.dtype.kind == "c":
+        found = f"entries of type {type(array.flat[0]).__name__}"
+        raise DomainError(f"{name} needs real numbers", found=found, hint="pass a number or an array of numbers")
     return array if array.dtype == object else array.astype(np.float64)
 
 
@@ -164,7 +176,7 @@ def _applied(e: Apply, args: list[Any], extent: tuple[int, ...], rational: bool)
         args = [arg if a.symbols else int(arg) for a, arg in zip(e.args, args, strict=True)]
     try:
         result = numpy_code(e.op)(*args, *extent[len(extent) - len(e.op.extents) :])
-    except (np.linalg.LinAlgError, IndexError) as error:
+    except (np.linalg.LinAlgError, IndexError, ValueError) as error:
         raise DomainError(f"{e.op.name} is not defined at these values: {str(error).lower()}") from None
     if not rational:
         return result

@@ -33,11 +33,23 @@ from chainrule.expression.total import add_terms, scale
 Axis = int | tuple[int, ...] | None
 
 
+FACTS = frozenset(
+    {"symmetric", "diagonal", "orthogonal", "positive definite", "positive", "one-hot", "sums to one", "mask"}
+)
+
+
 # --- leaves
 def symbol(name: str, shape: object = (), *facts: str) -> Expr:
-    """Return the variable `name` of a shape (`"d"`, `("N", "d")`, `()`); facts such as "symmetric" may follow."""
+    """Return the variable `name` of a shape (`"d"`, `("N", "d")`, `()`); facts such as "symmetric" may follow.
+
+    Raises: DomainError for a name that is no identifier, or a fact that nothing here knows how to use.
+    """
     if not name.isidentifier():
         raise DomainError(f"a symbol is named by an identifier, not {name!r}", hint="use letters, digits and _")
+    if unknown := sorted({*facts} - FACTS):
+        raise DomainError(
+            f"{unknown[0]!r} is no known fact about {name}", expected="one of " + ", ".join(sorted(FACTS))
+        )
     return Symbol(name, as_shape(shape), frozenset(facts))
 
 

@@ -137,9 +137,13 @@ class Writer:
         return 1, self.sum(e)
 
     def shares(self, e: Expr, c: Scalar) -> bool:
-        """Say whether c is written once in front: a fraction, or a whole number that two terms or more are rid of."""
-        if isinstance(c, Rational) or not self.sharing:
-            return self.sharing
+        """Say whether c is written once in front: a fraction that leaves fewer numbers behind, or a whole number that
+        two terms or more are rid of."""
+        if not self.sharing:
+            return False
+        if isinstance(c, Rational) and not isinstance(c, int):
+            numbers = [d for d, _ in linear_terms(e)]
+            return sum(magnitude(d / c) != 1 for d in numbers) < sum(magnitude(d) != 1 for d in numbers)
         terms = linear_terms(e)
         bare = sum(magnitude(d) == magnitude(c) for d, _ in terms)
         return bare > 1 and all(constant_value(t) is None for _, t in terms)
