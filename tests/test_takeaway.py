@@ -43,7 +43,7 @@ BOUND: dict[str, Expr] = {
     "in_place": cr.matrix("ctx", "inputs", "n") @ cr.vector("value", "n"),  # names that the code uses itself
     "sums": cr.sum(cr.matrix("X", "N", "d"), axis=1),
 }
-PRODUCTS_AND_EXPONENTIALS = ("prod_others", "prod_pairs", "expm", "expm_frechet")
+PRODUCTS_AND_EXPONENTIALS = ("prod_others", "prod_pairs", "expm", "expm_frechet", "onehot")
 LACKING = {
     "numba": PRODUCTS_AND_EXPONENTIALS,
     "c": ("onehot", "pinv", "lyapunov", "polar", "norm_nuc", *PRODUCTS_AND_EXPONENTIALS),

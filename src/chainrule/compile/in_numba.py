@@ -94,7 +94,7 @@ class NumbaCode(LoopCode):
     def whole(self, scope: Scope, k: int, op: Op, operands: Sequence[str]) -> None:
         """Call NumPy's function, which numba compiles for one matrix, for each entry of the leading axes."""
         line = op.code.numba or op.code.numpy
-        if re.search(r"\$xp[,)]", line):
+        if op.extents or re.search(r"\$xp[,)]", line):
             raise lacking(op, self.language)
         step, name = self.steps[k], self.values[k]
         lead = [self.size(n) for n in step.shape[: len(step.shape) - len(op.core.output)]]
