@@ -174,3 +174,16 @@ def test_a_fact_that_nothing_knows_is_refused() -> None:
     with pytest.raises(cr.DomainError, match="known fact"):
         cr.matrix("D", "n", "n", "triangular")
     assert cr.matrix("D", "n", "n", "diagonal").T is not None
+
+
+def test_gradient_of_scaled_normalised_columns_is_simplified() -> None:
+    """A number that divides inside a factor whose axes are not numbered from 0."""
+    f = cr.parse(
+        "sum(dY * gamma * (X - mean(X, axis=0)) / sqrt(mean((X - mean(X, axis=0))**2, axis=0)))",
+        {"X": ("N", "d"), "gamma": "d", "dY": ("N", "d")},
+    )
+    rng = np.random.default_rng(0)
+    point = {"X": rng.normal(size=(5, 3)), "gamma": rng.normal(size=3), "dY": rng.normal(size=(5, 3))}
+    way = rng.normal(size=(5, 3))
+    ahead, behind = (f.eval(**{**point, "X": point["X"] + h * way}) for h in (1e-5, -1e-5))
+    assert np.sum(cr.grad(f, "X").eval(**point) * way) == pytest.approx((ahead - behind) / 2e-5, rel=1e-6)

@@ -18,14 +18,7 @@ from chainrule.proofread.notebook import Notebook, style_of
 from chainrule.proofread.reading import Row
 from chainrule.proofread.readings import best_reading, is_condition
 from chainrule.proofread.report import WRONG, Line
-from chainrule.proofread.sides import (
-    Equation,
-    equation,
-    indexed_name,
-    plain_name,
-    updated_name,
-    without_arguments,
-)
+from chainrule.proofread.sides import Equation, equation, indexed_name, plain_name, updated_name, without_arguments
 from chainrule.proofread.subjects import (
     Subject,
     derivative_in,

@@ -133,13 +133,14 @@ def merged(e: Expr) -> Expr:
         for m, (g, own) in enumerate(factors):
             s, j = exponent_of(g)
             met = next((p for p, (h, at) in enumerate(inside) if not at and exponent_of(h)[0] is s), None)
-            if m == n or own or met is None or (i := exponent_of(inside[met][0])[1]) * k * j > 0:
+            if m == n or own or met is None or (power := exponent_of(inside[met][0])[1]) * k * j > 0:
                 continue
-            rest = [*(p for q, p in enumerate(inside) if q != met), *_ones(base)]
+            covered = [(Ones((base.sizes[i],)), (i,)) for i in base.output]
+            rest = [*(p for q, p in enumerate(inside) if q != met), *covered]
             lifted = power_of(einsum([p for p, _ in rest], [at for _, at in rest], base.output), k)
             parts = [
                 (lifted, sub),
-                (power_of(s, j + i * k), ()),
+                (power_of(s, j + power * k), ()),
                 *(p for q, p in enumerate(factors) if q not in (n, m)),
             ]
             parts += [(Ones((e.sizes[i],)), (i,)) for i in e.output]
