@@ -55,7 +55,7 @@ onehot = Op(
     notation=Notation(text="onehot($idx)", latex=r"\operatorname{onehot}($idx)"),
     code=Code(
         "rows_at($idx, $n, dtype)",
-        jax="jax.nn.one_hot($idx.astype(int), $n, dtype=dtype)",
+        jax="jax.nn.one_hot($xp.asarray($idx).astype(int), $n, dtype=dtype)",
         torch="($xp.as_tensor($idx)[..., None] == $xp.arange($n, device=device)).to(dtype)",
         helper=rows_at,
     ),
