@@ -88,7 +88,7 @@ FIXTURES = [
 def test_class_and_repair(case) -> None:
     kind, f, wrt, stated, shapes, names, cotangent = case
     c = claim(f, wrt, stated, shapes, names, cotangent or "derivative")
-    found = diagnose(c, seconds=3)
+    found = diagnose(c)
     assert found is not None and kind in found.kinds, str(found)
     assert found.repair is not None
     for trial in trials(c, seed=5):
@@ -101,7 +101,7 @@ def test_counterexample_is_true(case) -> None:
     """Both sides are what the numbers give, and they differ."""
     _, f, wrt, stated, shapes, names, cotangent = case
     c = claim(f, wrt, stated, shapes, names, cotangent or "derivative")
-    found = diagnose(c, seconds=3)
+    found = diagnose(c)
     assert found is not None and found.counterexample is not None
     example = found.counterexample
     values = {name: np.array(v) for name, v in example.values.items()}
@@ -171,7 +171,7 @@ def test_sample_of_mutants() -> None:
                 continue
             if c.stated is not None and same(p, c):
                 continue
-            found = diagnose(c, seconds=3)
+            found = diagnose(c)
             fits = c.stated is not None and c.stated.shape in (c.truth.shape, c.truth.shape[::-1])
             differ += 1
             wrong += c.stated is None or judge(c).status in ("wrong", "correct if")

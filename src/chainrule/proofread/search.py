@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from time import perf_counter
 
 import numpy as np
@@ -23,7 +24,9 @@ from chainrule.proofread.insertion import everywhere, inserted, terms
 from chainrule.proofread.structure import structural
 from chainrule.proofread.trial import Array, Occurrence, Trial, occurrences
 
-SECONDS = 0.3
+TRIALS = 4000  # of each way to change a line; counted, so that the answer is the same on every machine
+WHOLE_LINE = 20  # what working out a whole line at all points counts
+SECONDS = 10.0  # the last resort, for lines whose parts are huge
 DEEPER = 0.03  # what a place one level further down costs: of two explanations the one nearer to the whole is simpler
 FAR_FETCHED = 2.6  # the cost from which another explanation is looked for
 MOST_FULL = 60  # whole lines that are worked out again, for changes at several places
@@ -37,8 +40,9 @@ class Search:
     trials: Sequence[Trial]
     parts: Sequence[Ingredient]
     names: frozenset[str]
-    seconds: float = SECONDS
+    most: int = TRIALS
     found: list[Repair] = field(default_factory=list)
+    spent: int = 0
     started: float = field(default_factory=perf_counter)
 
     @property
@@ -48,19 +52,20 @@ class Search:
 
     @property
     def is_over(self) -> bool:
-        """True when the time is up."""
-        return perf_counter() - self.started > self.seconds
+        """True when enough was tried in the present way."""
+        return self.spent > self.most or perf_counter() - self.started > SECONDS
 
     def run(self) -> list[Repair]:
         """Return the repairs found, the simplest first."""
         places = occurrences(self.line)
         for look in (self._structural, self._inserted, self._missing):
+            self.spent = 0
             for here in places:
                 if self.is_over:
                     break
                 look(here)
         if min((repair.cost for repair in self.found), default=FAR_FETCHED) >= FAR_FETCHED:
-            self.seconds += SECONDS / 2
+            self.spent = 0
             self._everywhere()
         return sorted(self.found, key=lambda repair: repair.cost)
 
@@ -74,6 +79,7 @@ class Search:
     def _try(self, here: Occurrence, edits: Iterable[Edit]) -> None:
         shape = self.first.value(here.node).shape
         listed = [edit for edit in edits if edit.value.shape == shape]
+        self.spent += len(listed)
         if not listed:
             return
         lines = self.first.pushed(here.path, np.stack([edit.value for edit in listed]))
@@ -91,7 +97,10 @@ class Search:
         self._keep_line(kind, cost, line, message)
 
     def _keep_line(self, kind: Kind, cost: float, line: Expr, message: str) -> None:
-        if all(repair.line is not line or repair.cost > cost for repair in self.found) and holds(line, self.trials):
+        if any(repair.line is line and repair.cost <= cost for repair in self.found):
+            return
+        self.spent += WHOLE_LINE
+        if holds(line, self.trials):
             self.found.append(Repair(kind, cost, line, message))
 
     # --- terms with a number that is found
@@ -102,6 +111,7 @@ class Search:
         self._renumbered(here)
         node, value = here.node, self.first.value(here.node)
         listed: list[Free] = [*_own(here, self.first), *terms(here, self.first, self.parts)]
+        self.spent += len(listed)
         base = self.first.value(self.line)
         pushed = self.first.pushed(here.path, value + np.stack([free.value for free in listed]))
         if pushed is None or pushed.shape[1:] != self.first.target.shape or base.shape != self.first.target.shape:
@@ -148,11 +158,10 @@ class Search:
 
     # --- a symbol at all of its places
     def _everywhere(self) -> None:
-        tried = 0
-        for kind, cost, swap, says, shown in everywhere(self.line, self.first, self.parts, self.names):
-            if self.is_over or tried >= MOST_FULL:
+        changes = everywhere(self.line, self.first, self.parts, self.names)
+        for kind, cost, swap, says, shown in islice(changes, MOST_FULL):
+            if self.is_over:
                 return
-            tried += 1
             try:
                 line = substitute(self.line, swap)
             except ChainruleError:
