@@ -187,3 +187,22 @@ def test_gradient_of_scaled_normalised_columns_is_simplified() -> None:
     way = rng.normal(size=(5, 3))
     ahead, behind = (f.eval(**{**point, "X": point["X"] + h * way}) for h in (1e-5, -1e-5))
     assert np.sum(cr.grad(f, "X").eval(**point) * way) == pytest.approx((ahead - behind) / 2e-5, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("norm(x, 1)", lambda x, A: np.linalg.norm(x, 1)),
+        ("norm(x, 2)", lambda x, A: np.linalg.norm(x, 2)),
+        ("norm(x, inf)", lambda x, A: np.linalg.norm(x, np.inf)),
+        ("norm(x, ord=1)", lambda x, A: np.linalg.norm(x, 1)),
+        ("norm(A, fro)", lambda x, A: np.linalg.norm(A, "fro")),
+        ("norm(A, nuc)", lambda x, A: np.linalg.norm(A, "nuc")),
+        ("sum(norm(A, 1, axis=1))", lambda x, A: np.linalg.norm(A, 1, axis=1).sum()),
+    ],
+)
+def test_what_stands_second_in_a_norm_is_its_order(text, wanted) -> None:
+    rng = np.random.default_rng(0)
+    x, A = rng.normal(size=4), rng.normal(size=(3, 5))
+    e = cr.parse(text, {"x": "n", "A": ("m", "k")})
+    assert float(e.eval(**{"x": x} if "x" in e.symbols else {"A": A})) == pytest.approx(wanted(x, A), rel=1e-12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import chainrule.expression.build as build
@@ -55,7 +56,8 @@ def norm(order: str) -> Rule:
         find_residual(use.context, value)
         if kind != "2" and use.keyword("axis") is not None and len(axes_of(use, value)) > 1:
             raise unknown(use, "this norm runs along one axis, or over all entries")
-        return reduction(NORMS[kind])(use)
+        alone = replace(use.call, arguments=use.call.arguments[:1])  # what stands second is the order, no axis
+        return reduction(NORMS[kind])(replace(use, call=alone))
 
     return rule
 
