@@ -20,7 +20,7 @@ from chainrule.compile.compiled import compile_expressions
 from chainrule.derivative.differentiate import grad, hessian, jacobian
 from chainrule.errors import DomainError, ShapeError, UnknownSymbol
 from chainrule.evaluate import evaluate_all
-from chainrule.expression.build import contract, diag, dot
+from chainrule.expression.build import contract, diag, dot, vector
 from chainrule.expression.build import sum as total
 from chainrule.expression.node import Expr
 from chainrule.expression.op import CATALOGUE, Op
@@ -63,8 +63,11 @@ def run(backend: str, exprs: tuple[Expr, ...], arrays: dict[str, Any], given: di
     return [as_numpy(part) for part in found]
 
 
+c = vector("c", 6)
 PARTS = {
     "slices": (u[1:] - u[:-1], total(u[1:] ** 2), grad(total(u[1:] ** 2 * v[:-1]), u), A[1:, :2], A[0], u[2] * v),
+    "steps": (u[::-1] - u, A[::-1, ::-1], grad(total(u[::-1] ** 2 * v), u), u[-2::-1], grad(total(u[-2::-1] ** 3), u)),
+    "steps of two": (c[::2], c[4:0:-2], grad(total(c[::2] ** 3), c), grad(total(c[4:0:-2] ** 3), c)),
     "put together": (concatenate([u, v]), stack([u, v]), ravel(A), grad(dot(ravel(A), ravel(A @ A)), A), A[:, -1]),
     "norms": (u / dot(u, u) ** 0.5, grad(dot(u, u) ** 0.5, u), where(u > 0, 2, 0.5) * v, maximum(u, 0.25), b**u),
     "slopes on diagonals": (contract("ij,k->ijk", A, u), jacobian(A * X[0, 0], A), jacobian(exp(u), u) * 2),

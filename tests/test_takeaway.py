@@ -38,6 +38,8 @@ BOUND: dict[str, Expr] = {
     "neuron": cr.parse("mean((y - max(0, X @ w + b))**2)"),
     "logistic": cr.parse("mean(softplus(-(y * (X @ w))))", {"X": ("N", "d"), "y": "N", "w": "d"}),
     "evidence": cr.parse("y @ inv(A @ A.T + eye(n)) @ y + logdet(A @ A.T + eye(n))", {"A": ("n", "m"), "y": "n"}),
+    "turned": cr.parse("sum((x[::-1] - x)**2 * x) + sum(x[-2::-1]**3)", {"x": "n"}),
+    "steps": cr.parse("sum(x[::2]**3 * x[5::-2]) + sum(x[1::3]**2)", {"x": 6}),
     "differences": cr.parse("sum((x[1:] - x[:-1])**2) / norm(x)", {"x": "n"}),
     "repeated": cr.scalar("b") ** 2 * cr.ones("n"),  # no argument shows n
     "in_place": cr.matrix("ctx", "inputs", "n") @ cr.vector("value", "n"),  # names that the code uses itself

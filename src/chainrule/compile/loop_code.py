@@ -238,11 +238,13 @@ class LoopCode(ABC):
     def _renamed(self, scope: Scope, k: int, at: At) -> str:
         step = self.steps[k]
         match step.action:
-            case Part(axis, start):
-                moved = self._plus(at[axis] if len(at) == len(step.subscripts[0]) else "", start)
+            case Part(axis, start, pace):
+                moved = self._plus(stepped(at[axis], pace) if len(at) == len(step.subscripts[0]) else "", start)
                 rest = at[axis + 1 :] if len(at) == len(step.subscripts[0]) else at[axis:]
                 return self.read(scope, step.operands[0], (*at[:axis], moved, *rest))
-            case Pad(axis, start):
+            case Pad(axis, start, pace):
+                if pace != 1:
+                    return self._spread(scope, step, at, step.action)
                 return self._padded(scope, step, at, axis, start)
             case Reshape():
                 return self.read(scope, step.operands[0], self._reshaped(step, at))
@@ -264,6 +266,19 @@ class LoopCode(ABC):
             text,
             self.number(0),
         )
+
+    def _spread(self, scope: Scope, step: Instruction, at: At, pad: Pad) -> str:
+        """What stands between the places that are filled is 0."""
+        axis, pace = pad.axis, abs(pad.step)
+        count = self.size(self.steps[step.operands[0]].shape[axis])
+        ends = (at[axis], self.size(pad.start))
+        way = f"({ends[pad.step < 0]} - ({ends[pad.step > 0]}))"
+        index, rest = self.quotient(way, str(pace))
+        inside = Scope(scope.depth, [])
+        text = self.read(inside, step.operands[0], (*at[:axis], index, *at[axis + 1 :]))
+        scope.lines += inside.lines
+        within = self.both(f"{way} >= 0", f"{way} < {pace} * {count}")
+        return self.choice(self.both(within, f"{rest} == 0"), text, self.number(0))
 
     @abstractmethod
     def both(self, a: str, b: str) -> str:
@@ -361,3 +376,8 @@ class LoopCode(ABC):
 def lacking(op: Op, language: str) -> DomainError:
     """Return the error of an operation that a language cannot do."""
     return DomainError(f"{op.name} has no {language} code", expected="numpy, jax or torch")
+
+
+def stepped(index: str, step: int) -> str:
+    """Return the distance of an entry from the first one that is taken."""
+    return index if step == 1 else f"{step} * ({index})"

@@ -35,7 +35,7 @@ from chainrule.compile.writing import (
     signed_terms,
     unwrapped,
 )
-from chainrule.expression.extent import minus, plus
+from chainrule.expression.extent import minus, plus, times
 from chainrule.expression.node import Subscripts
 from chainrule.expression.shape import Scalar, Shape, Size
 
@@ -276,6 +276,8 @@ class Primitives:
         if isinstance(step.action, Part) and len(step.shape) < len(step.subscripts[0]):
             return [self.spell("entry", x=text, **place)]
         part = step if isinstance(step.action, Part) else self.program.instructions[step.operands[0]]
+        if step.action.step != 1:
+            return self._stepped(step, text, part.shape[axis], place).split("\n")
         end = plus(start, part.shape[axis])
         place["end"] = unwrapped(self.size(end))
         if isinstance(step.action, Part):
@@ -285,6 +287,20 @@ class Primitives:
         place["margins"] = ", ".join(f"({margin})" if k == axis else "(0, 0)" for k in range(len(step.shape))) + ","
         place["inner_margins"] = "0, 0, " * (len(step.shape) - 1 - axis) + margin  # of the last axes, from the last on
         return self.spell("padded", x=text, shape=self.extent(step.shape), **place).split("\n")
+
+    def _stepped(self, step: Instruction, text: str, count: Size, place: dict[str, str]) -> str:
+        """Write a slice in steps, or what fills one; what goes back is a slice that is turned round."""
+        assert isinstance(step.action, Part | Pad)
+        axis, start, pace = step.action.axis, step.action.start, step.action.step
+        last = plus(start, times(pace, minus(count, 1)))
+        first, end = (unwrapped(self.size(n)) for n in ((start, plus(last, 1)) if pace > 0 else (last, plus(start, 1))))
+        place |= {"first": first, "end": end, "pace": str(abs(pace))}
+        if isinstance(step.action, Part):
+            whole = pace == -1 and count == self.program.instructions[step.operands[0]].shape[axis]
+            taken = text if whole else self.spell("stepped", x=text, **place)
+            return self.spell("turned", x=taken, **place) if pace < 0 else taken
+        self.uses_dtype, filling = True, self.spell("turned", x=text, **place) if pace < 0 else text
+        return self.spell("spread", x=filling, shape=self.extent(step.shape), **place)
 
     def _by_position(self, step: Instruction, texts: list[str], name: str) -> str:
         assert isinstance(step.action, Take | Put)

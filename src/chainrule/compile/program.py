@@ -70,6 +70,7 @@ class Part:
 
     axis: int
     start: Size
+    step: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Pad:
 
     axis: int
     start: Size
+    step: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,16 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrule.compile.program import Action, Contract, Pad, Part, Put, Recorder, Reshape, Take
+from chainrule.expression.extent import minus
 from chainrule.expression.gather import onehot, whole_places
 from chainrule.expression.node import Apply, Expr, Subscripts
 from chainrule.expression.op import Code, Op
 from chainrule.expression.product import number_size
-from chainrule.expression.selection import one_hot, pair, selector
+from chainrule.expression.selection import flip, one_hot, pair, selector, strided
 from chainrule.expression.shape import Size
 
 Operand = tuple[int, Subscripts]
-SELECTIONS = (selector, one_hot, pair, onehot)
+SELECTIONS = (selector, one_hot, strided, flip, pair, onehot)
 
 places_of = Op(
     "positions(idx, n)",
@@ -54,7 +55,17 @@ class Selection:
     @property
     def start(self) -> Size:
         """The first place that is selected."""
+        if self.op is flip:
+            return minus(self.factor.shape[0], 1)
         return number_size(self.factor.args[0]) if self.factor.args else 0
+
+    @property
+    def step(self) -> int:
+        """How far it is from one place that is selected to the next."""
+        assert isinstance(self.factor, Apply)
+        if self.op is flip:
+            return -1
+        return int(number_size(self.factor.args[1])) if self.op is strided else 1
 
 
 class Eliminated:
@@ -99,7 +110,7 @@ class Eliminated:
 
     def _ends(self, selection: Selection) -> tuple[int, Subscripts]:
         """The index of the whole axis, and those that stand for it in the parts."""
-        if selection.op in (selector, onehot):
+        if selection.op in (selector, strided, flip, onehot):
             return selection.sub[-1], selection.sub[:-1]
         return selection.sub[0], selection.sub[1:]
 
@@ -117,7 +128,7 @@ class Eliminated:
         """Return what is read beside the operand, and what is done: positions taken, a reshape, a slice."""
         if selection.op is onehot:
             return (selection.positions,), (selection.sub[:-1],), Take(axis)
-        return (), (), Reshape() if selection.op is pair else Part(axis, selection.start)
+        return (), (), Reshape() if selection.op is pair else Part(axis, selection.start, selection.step)
 
     def finished(self, number: int, labels: Subscripts) -> Operand:
         """Put the result where it belongs: within zeros, or two axes as one."""
@@ -136,7 +147,9 @@ class Eliminated:
     def _placing(self, selection: Selection, axis: int) -> tuple[tuple[int, ...], tuple[Subscripts, ...], Action]:
         if selection.op is onehot:
             return (selection.positions,), (selection.sub[:-1],), Put(axis)
-        return (), (), Reshape() if selection.op is pair else Pad(axis, selection.start)
+        if selection.op is flip:
+            return (), (), Part(axis, selection.start, -1)
+        return (), (), Reshape() if selection.op is pair else Pad(axis, selection.start, selection.step)
 
     def _expanded(self, number: int, labels: Subscripts, short: Subscripts, order: Subscripts) -> Operand:
         """Return the value with the axes of the parts, along which it is the same."""

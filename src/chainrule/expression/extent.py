@@ -67,6 +67,18 @@ def minus(a: Size, b: Size) -> Size:
     return spelled([*terms_of(a), *((names, -c) for names, c in terms_of(b))])
 
 
+def per_step(size: Size, step: int) -> Size | None:
+    """Return how many of `size` entries are taken in steps, ⌈size/step⌉; None if names leave that open.
+
+    >>> per_step(7, 2), per_step("2*n-1", 2), per_step("n", 2)
+    (4, 'n', None)
+    """
+    terms = terms_of(size)
+    if any(names and c % step for names, c in terms):
+        return None
+    return spelled((names, -(-c // step)) for names, c in terms)
+
+
 def times(*sizes: Size) -> Size:
     """Return the product of sizes."""
     result: Size = 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 
 import chainrule.expression.selection as selection
 from chainrule.errors import DomainError, ShapeError
@@ -11,7 +12,9 @@ from chainrule.expression.application import literal, size_of
 from chainrule.expression.gathering import Computed, Positions, is_running, taken
 from chainrule.expression.indexed import Context, Label, Value, indexed
 from chainrule.expression.node import Expr
-from chainrule.expression.sizes import SizeVariable, difference, shifted, unify
+from chainrule.expression.rearranging import expand_dims
+from chainrule.expression.shape import Size
+from chainrule.expression.sizes import SizeVariable, combined, difference, shifted, unify
 from chainrule.syntax.tree import Binary, Index, Name, Slice, Tree
 
 
@@ -20,6 +23,10 @@ def picked(context: Context, labels: Sequence[Label], whole: Value, tree: Index,
 
     Raises: ShapeError for more indices than axes, DomainError for an index that is not bound by a sum.
     """
+    if any(isinstance(index, Slice) and index.is_new for index in tree.indices):
+        own = tuple(index for index in tree.indices if not (isinstance(index, Slice) and index.is_new))
+        inner = picked(context, labels, whole, replace(tree, indices=own), computed) if own else whole
+        return with_new_axes(context, inner, tree)
     if len(tree.indices) > whole.rank:
         raise ShapeError(
             "more indices than axes",
@@ -46,6 +53,30 @@ def picked(context: Context, labels: Sequence[Label], whole: Value, tree: Index,
             value = _entry(context, value, axis, index, tree.one_based)
     value, named = taken(context, replace(value, tree=whole.tree), found)
     return indexed(context, replace(value, tree=whole.tree), named, tree)
+
+
+def with_new_axes(context: Context, value: Value, tree: Index) -> Value:
+    """Return the value that was picked with the axes of one entry that `None` asks for.
+
+    Raises: DomainError beside positions, whose axes move.
+    """
+    place, axes = 0, list[int]()
+    for index in tree.indices:
+        if isinstance(index, Slice):
+            axes += [place] if index.is_new else []
+            place += 1
+        elif literal(index) is None and not isinstance(index, Name | Binary):
+            message = "None stands beside slices and entries only"
+            raise DomainError(message, text=context.text, spans=(tree.span,), expected="x[:, None]")
+    shift = len(value.labels)
+
+    def make(e: Expr) -> Expr:
+        return expand_dims(e, [axis + shift for axis in axes])
+
+    sizes = list(value.axes)
+    for axis in axes:
+        sizes.insert(axis, SizeVariable(1))
+    return Value(tuple(sizes), make, (value,), value.labels, "", value.tree)
 
 
 # --- an index of a Σ
@@ -117,14 +148,44 @@ def _hint_of_index(context: Context, name: str) -> str:
 
 def _sliced(context: Context, value: Value, axis: int, index: Slice, one_based: bool) -> Value:
     """a:b without b as in Python; in LaTeX and MATLAB entries count from 1 and b belongs to it."""
-    if index.start is None and index.stop is None:
+    if index.start is None and index.stop is None and index.step is None:
         return value
     whole = value.axes[axis]
-    start = SizeVariable(0) if index.start is None else _end(context, whole, index.start)
+    step = 1 if index.step is None else _step(context, index.step)
+    first, beyond = (SizeVariable(0), whole) if step > 0 else (shifted(whole, -1), SizeVariable(-1))
+    start = first if index.start is None else _end(context, whole, index.start)
     if one_based and index.start is not None:
         start = shifted(start, -1)
-    stop = whole if index.stop is None else _end(context, whole, index.stop)
-    return _taken(value, axis, start, difference(stop, start))
+    stop = beyond if index.stop is None else _end(context, whole, index.stop)
+    length = difference(stop, start) if step > 0 else difference(start, stop)
+    if step == 1:
+        return _taken(value, axis, start, length)
+    return _in_steps(value, axis, start, length, step)
+
+
+def _step(context: Context, tree: Tree) -> int:
+    number = literal(tree)
+    if number is None or number == 0 or number.denominator != 1:
+        message = "a slice goes in whole steps"
+        raise DomainError(message, text=context.text, spans=(tree.span,), expected="x[a:b:2] or x[::-1]")
+    return int(number)
+
+
+def _in_steps(value: Value, axis: int, start: SizeVariable, whole: SizeVariable, step: int) -> Value:
+    place = axis + len(value.labels)
+    length = whole if step == -1 else combined(_counted(step), whole)
+
+    def make(e: Expr) -> Expr:
+        return selection.take_steps(e, place, start.size, length.size, step)
+
+    axes = (*value.axes[:axis], length, *value.axes[axis + 1 :])
+    return Value(axes, make, (value,), value.labels, value.side, value.tree)
+
+
+@cache
+def _counted(step: int) -> Callable[[Size], Size]:
+    """One function for a step, so that sizes made by it are seen to be equal."""
+    return partial(selection.steps_in, step=step)
 
 
 def _end(context: Context, whole: SizeVariable, tree: Tree) -> SizeVariable:

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from chainrule.errors import DomainError, ShapeError
-from chainrule.expression.extent import Size, minus, plus, terms_of, times
+from chainrule.expression.extent import Size, minus, per_step, plus, terms_of, times
 from chainrule.expression.gather import gathered
 from chainrule.expression.node import Expr, Ones
 from chainrule.expression.op import CATALOGUE, Code, Notation, Op
@@ -32,6 +32,16 @@ def rows_on_device(start: int, k: int, n: int, dtype: Any, device: Any, xp: Any)
     if not 0 <= start <= start + k <= n:
         raise IndexError(f"entries {start} to {start + k - 1} of {n} do not exist")
     return xp.eye(n, dtype=dtype, device=device)[start : start + k]
+
+
+def strided_rows(start: int, step: int, k: int, n: int, dtype: Any, xp: Any) -> Any:
+    """Every step-th row of the identity matrix of size n, k of them from `start` on."""
+    return xp.eye(n, dtype=dtype)[start + step * xp.arange(k)]
+
+
+def strided_on_device(start: int, step: int, k: int, n: int, dtype: Any, device: Any, xp: Any) -> Any:
+    """Every step-th row of the identity matrix of size n, k of them from `start` on."""
+    return xp.eye(n, dtype=dtype, device=device)[start + step * xp.arange(k, device=device)]
 
 
 def _apart(a: Expr, b: Expr) -> bool:
@@ -76,6 +86,39 @@ one_hot = Op(
     apart=_apart,
 )
 
+strided = Op(
+    "strided(start, step)",
+    "(),()->(k,n)",
+    derivative=lambda start, step, y: (None, None),
+    because="which entries are taken does not depend on anything",
+    rule="slice",
+    notation=Notation(text="I[$start::$step]", latex=r"\mathbf{I}_{[$start::$step]}"),
+    code=Code(
+        "strided_rows($start, $step, $k, $n, dtype, $xp)",
+        entry="$1 == $0 * $step + $start",
+        torch="strided_on_device($start, $step, $k, $n, dtype, device, $xp)",
+        helper=(strided_rows, strided_on_device),
+    ),
+    rational=True,
+    hot=((1,),),
+)
+
+flip = Op(
+    "flip()",
+    "->(m,n)",
+    derivative=lambda y: (),
+    because="the order of the entries does not depend on anything",
+    rule="slice",
+    notation=Notation(text="I[::-1]", latex=r"\mathbf{I}_{[::-1]}"),
+    code=Code(
+        "$xp.eye($m, $n, dtype=dtype)[:, ::-1]",
+        entry="$0 + $1 == $n - 1",
+        torch="$xp.eye($m, $n, dtype=dtype, device=device).flip(1)",
+    ),
+    rational=True,
+    hot=((0,), (1,)),
+)
+
 tri = Op(
     "tri(start)",
     "()->(m,n)",
@@ -106,7 +149,7 @@ pair = Op(
     hot=((0,), (1, 2)),
 )
 
-CATALOGUE.add([selector, one_hot, tri, pair])
+CATALOGUE.add([selector, one_hot, strided, flip, tri, pair])
 
 
 # --- parts
@@ -131,6 +174,35 @@ def take(e: Expr, axis: int, start: Size, length: Size) -> Expr:
     if (start, length) == (0, size):
         return e
     return along(e, axis, selector.of_shape((length, size), size_number(start)), 1)
+
+
+def take_steps(e: Expr, axis: int, start: Size, length: Size, step: int) -> Expr:
+    """Return `length` entries along an axis, from `start` on in steps, which go back where `step` is negative."""
+    size = e.shape[axis]
+    last = plus(start, times(step, minus(length, 1)))
+    low, high = (start, last) if step > 0 else (last, start)
+    if any(isinstance(gap, int) and gap < 0 for gap in (low, minus(minus(size, 1), high), length)):
+        raise ShapeError(
+            "a slice reaches beyond its axis", expected=f"entries within 0:{size}", found=f"{start} to {last}"
+        )
+    if length == 1:
+        return take(e, axis, start, 1)
+    if (step, length) == (-1, size):
+        return along(e, axis, flip.of_shape((size, size)), 1)
+    return along(e, axis, strided.of_shape((length, size), size_number(start), step), 1)
+
+
+def steps_in(size: Size, step: int) -> Size:
+    """Return how many of `size` entries a slice takes in steps. Raises: DomainError if names leave that open."""
+    taken = per_step(size, abs(step))
+    if taken is None:
+        raise DomainError(
+            f"how many entries a step of {step} takes is open while {size} is",
+            expected=f"a whole number, or a size that {abs(step)} divides",
+            found=str(size),
+            hint=f'say the size in shapes=, such as {{"x": {4 * abs(step)}}} or {{"x": "{abs(step)}*n"}}',
+        )
+    return taken
 
 
 def entry(e: Expr, axis: int, place: Size) -> Expr:
@@ -164,7 +236,7 @@ def part(e: Expr, index: Any) -> Expr:
     axis, positions = 0, dict[int, Expr | None]()
     for item in items:
         if isinstance(item, slice):
-            e = take(e, axis, *_range_of(item, e.shape[axis]))
+            e = _sliced(e, axis, item)
             axis += 1
         elif item is None:
             old = tuple(range(e.ndim))
@@ -184,12 +256,17 @@ def part(e: Expr, index: Any) -> Expr:
     return gathered(e, positions) if positions else e
 
 
-def _range_of(item: slice, size: Size) -> tuple[Size, Size]:
-    if item.step not in (None, 1):
-        raise DomainError("a slice goes in steps of 1", expected="a:b", found=f"a step of {item.step}")
-    start = 0 if item.start is None else place_in(size, item.start)
-    stop = size if item.stop is None else place_in(size, item.stop)
-    return start, minus(stop, start)
+def _sliced(e: Expr, axis: int, item: slice) -> Expr:
+    size, step = e.shape[axis], 1 if item.step is None else item.step
+    if not isinstance(step, int) or step == 0:
+        raise DomainError("a slice goes in whole steps", expected="x[a:b:step]", found=f"a step of {step}")
+    first, beyond = (0, size) if step > 0 else (minus(size, 1), -1)
+    start = first if item.start is None else place_in(size, item.start)
+    stop = beyond if item.stop is None else place_in(size, item.stop)
+    length = minus(stop, start) if step > 0 else minus(start, stop)
+    if step == 1:
+        return take(e, axis, start, length)
+    return take_steps(e, axis, start, steps_in(length, step), step)
 
 
 # --- arrays put together

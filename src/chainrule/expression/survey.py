@@ -16,6 +16,8 @@ SIZED = {  # fmt: skip
     "identity": 0,
     "selector": 0,
     "one_hot": 0,
+    "strided": 0,
+    "flip": 0,
     "tri": 0,
     "pair": 0,
     "reshape": 1,
@@ -107,7 +109,8 @@ def survey(root: Tree, positions: bool = False) -> Survey:
         elif isinstance(tree, Index):
             if isinstance(tree.base, Name):
                 whole = len(tree.indices) == 1 and isinstance(tree.indices[0], Slice)  # x[1:] has the axes of x
-                _note(result, tree.base, 0 if whole else len(tree.indices), bound)
+                own = sum(not (isinstance(index, Slice) and index.is_new) for index in tree.indices)
+                _note(result, tree.base, 0 if whole else own, bound)
             else:
                 stack.append((tree.base, bound))
             stack.extend((index, bound) for index in tree.indices if isinstance(index, Index | Call))

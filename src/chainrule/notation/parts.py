@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chainrule.expression.extent import Size, plus
+from chainrule.expression.extent import Size, minus, plus, times
 from chainrule.expression.gather import onehot
 from chainrule.expression.node import Apply, Expr, Symbol
 from chainrule.expression.product import Factor, number_size
-from chainrule.expression.selection import one_hot, selector
+from chainrule.expression.selection import flip, one_hot, selector, strided
 from chainrule.notation.layout import Constant, Extent, Layout, Name, Numeral, Sub
 
 
 def with_parts(factors: list[Factor], output: tuple[int, ...]) -> list[Factor]:
     """Replace symbols and the selectors beside them by symbols with the name of the part, such as `x[1:]`."""
     for f, sub in factors:
-        if isinstance(f, Apply) and f.op in (selector, one_hot, onehot):
+        if isinstance(f, Apply) and f.op in (selector, one_hot, strided, flip, onehot):
             index = sub[-1]
             beside = [pair for pair in factors if index in pair[1] and pair != (f, sub)]
             if index not in output and len(beside) == 1 and factors.count((f, sub)) == 1:
@@ -36,9 +36,9 @@ def _part(f: Expr, sub: tuple[int, ...], selection: Apply, ends: tuple[int, ...]
     axis = sub.index(index)
     if selection.op is onehot:
         return _taken(f, sub, axis, selection, new)
-    start = number_size(selection.args[0])
+    start = number_size(selection.args[0]) if selection.args else 0
     if new:
-        written = _range(start, *selection.shape)
+        written = _written(selection)
     elif isinstance(start, str) and start.isidentifier():
         return None  # it would read as the index of a sum
     else:
@@ -73,11 +73,29 @@ def size_arguments(e: Apply, written: Callable[[Expr], Layout]) -> tuple[Layout,
 
 def selection_layout(e: Apply) -> Layout | None:
     """Return a selector as rows of the identity, I[1:], and a single one as a unit vector, e[0]."""
-    if e.op is selector:
-        return Sub(Constant("identity", e.shape[1:] * 2), (_range(number_size(e.args[0]), *e.shape),), "matrix")
+    if e.op in (selector, strided, flip):
+        return Sub(Constant("identity", e.shape[1:] * 2), (_written(e),), "matrix")
     if e.op is one_hot:
         return Sub(Name("e", "column"), (str(number_size(e.args[0])),), "column")
     return None
+
+
+def _written(e: Apply) -> str:
+    if e.op is flip:
+        return "::-1"
+    start, (length, size) = number_size(e.args[0]), e.shape
+    return _range(start, length, size) if e.op is selector else _steps(start, length, size, e.args[1])
+
+
+def _steps(start: Size, length: Size, size: Size, by: Expr) -> str:
+    """Return `start:stop:step`, ends that are those of the axis left out."""
+    step = int(number_size(by))
+    after, last = plus(start, times(step, length)), plus(start, times(step, minus(length, 1)))
+    beyond = minus(after, size) if step > 0 else minus(-1, after)
+    to_end = isinstance(beyond, int) and beyond >= 0
+    first = 0 if step > 0 else minus(size, 1)
+    stop = "" if to_end else plus(last, 1 if step > 0 else -1)
+    return f"{start if start != first else ''}:{stop}:{step}"
 
 
 def _range(start: Size, length: Size, size: Size) -> str:
@@ -94,9 +112,12 @@ def counted_from_one(place: str) -> str:
     """Return a place or a slice as textbooks count: 0 is 1, and `1:n-1` is `2:n-1`, both ends included."""
     if place.startswith("@"):
         return place[1:] if len(place) == 2 else rf"\mathrm{{{place[1:]}}}"
-    start, colon, stop = place.partition(":")
+    start, colon, rest = place.partition(":")
+    stop, _, step = rest.partition(":")
     first = str(plus(_size(start), 1)) if start else ""
-    return f"{first}{colon}{stop}"
+    if step.startswith("-") and stop:  # the last entry that is taken, one before the stop, counted from 1
+        stop = str(plus(_size(stop), 2))
+    return f"{first}{colon}{stop}" + (f":{step}" if step else "")
 
 
 def _size(text: str) -> Size:

@@ -28,8 +28,8 @@ def children(tree: Tree | Slice) -> tuple[Tree | Slice, ...]:
             return (*arguments, *(value for _, value in keywords))
         case Index(base=base, indices=indices):
             return (base, *indices)
-        case Slice(start=start, stop=stop):
-            return tuple(end for end in (start, stop) if end is not None)
+        case Slice(start=start, stop=stop, step=step):
+            return tuple(end for end in (start, stop, step) if end is not None)
         case Bound(lower=lower, upper=upper, body=body):
             return (*(end for end in (lower, upper) if end is not None), body)
         case _:
@@ -87,8 +87,11 @@ def outline_of_parts(tree: Tree | Slice) -> str:
     match tree:
         case Index(base=base, indices=indices):
             return f"(index {' '.join(map(outline, (base, *indices)))})"
-        case Slice(start=start, stop=stop):
-            return f"{outline(start) if start else ''}:{outline(stop) if stop else ''}"
+        case Slice(is_new=True):
+            return "None"
+        case Slice(start=start, stop=stop, step=step):
+            ends = f"{outline(start) if start else ''}:{outline(stop) if stop else ''}"
+            return f"{ends}:{outline(step)}" if step else ends
         case Bound(operator=operator, indices=names, lower=lower, upper=upper, body=body):
             over = ",".join(name.name for name in names)
             return f"(bound-{operator} {over} {outline(lower)} {outline(upper)} {outline(body)})"

@@ -26,6 +26,8 @@ class Parser(ABC):
     of places; while one is read, the token after it is an `end`, so nothing can read past it.
     """
 
+    colons = 1  # how many may stand in a slice
+
     def __init__(self, text: str, tokens: list[Token], functions: Collection[str]) -> None:
         self.text = text
         self.tokens = tokens
@@ -141,15 +143,17 @@ class Parser(ABC):
         return list(zip([start, *(cut + 1 for cut in cuts)], [*cuts, stop], strict=True))
 
     def sliced(self, start: int, stop: int) -> Tree | Slice:
-        """Read one index: an expression, `:` or `a:b`."""
+        """Read one index: an expression, `:` or `a:b`, and where `colons` are two `a:b:step`."""
         cuts = self.find(start, stop, ":")
         if not cuts:
             return self.inside(start, stop)
-        if len(cuts) > 1:
+        if len(cuts) > self.colons:
             spans = tuple(self.tokens[cut].span for cut in cuts)
-            raise self.error("a slice has a start and a stop", *spans, expected="a:b", found="a step")
-        ends = [self.inside(*end) if end[0] < end[1] else None for end in ((start, cuts[0]), (cuts[0] + 1, stop))]
-        return Slice(ends[0], ends[1], self.tokens[start].span.join(self.tokens[stop - 1].span))
+            steps = "NumPy text has steps, x[a:b:2]" if self.colons == 1 else ""
+            raise self.error("a slice has a start and a stop", *spans, expected="a:b", found="a step", hint=steps)
+        ends = [self.inside(*end) if end[0] < end[1] else None for end in self.parts(start, stop, ":")]
+        whole = self.tokens[start].span.join(self.tokens[stop - 1].span)
+        return Slice(ends[0], ends[1], whole, ends[2] if len(ends) > 2 else None)
 
     def error(
         self, message: str, *spans: Span, expected: str = "", found: str = "", hint: str = ""

@@ -11,9 +11,10 @@ from chainrule.syntax.names import MODULES, SUBMODULES, TEXT_ALIASES, catalogue_
 from chainrule.syntax.pratt import SIGNS, Parser
 from chainrule.syntax.spellings import PLAIN_SUPERSCRIPT, Infix, Spellings
 from chainrule.syntax.tokens import Token, text_tokens, written
-from chainrule.syntax.tree import Binary, Call, Index, Name, Num, Sequence, Tree, Unary
+from chainrule.syntax.tree import Binary, Call, Index, Name, Num, Sequence, Slice, Tree, Unary
 
 SUPERSCRIPT = re.compile(r"(?P<inverse>-(?=T))?(?P<power>-?[0-9]{1,9})?(?P<transpose>T)?")
+NEW_AXIS = frozenset({"None", "newaxis"})
 TRANSPOSE_ATTRIBUTES = frozenset({"T", "mT", "H"})
 ATTRIBUTE_HINTS = {
     "shape": "write the size by its name, such as N",
@@ -37,6 +38,8 @@ STATEMENTS = {  # words of Python that stand between operands
 
 class TextParser(Parser):
     """Reads plain text in the spelling of one table."""
+
+    colons = 2
 
     def __init__(
         self, text: str, spellings: Spellings, functions: Collection[str], names: Collection[str] = ()
@@ -140,7 +143,7 @@ class TextParser(Parser):
                 tree = self.attribute(tree)
             elif token.kind == "open" and token.text == "[":
                 region = self.bracket()
-                indices = tuple(self.sliced(*part) for part in self.arguments(*region))
+                indices = tuple(self.place_or_axis(*part) for part in self.arguments(*region))
                 if not indices:
                     raise self.error("an index is missing", self.bracket_span(region), expected="x[i] or X[i, :]")
                 tree = Index(tree, indices, tree.span.join(self.bracket_span(region)))
@@ -151,6 +154,13 @@ class TextParser(Parser):
                 tree = Unary("T", tree, tree.span.join(self.advance().span))
             else:
                 return tree
+
+    def place_or_axis(self, start: int, stop: int) -> Tree | Slice:
+        """Read one index; `None` and `np.newaxis` make an axis."""
+        last = self.tokens[stop - 1]
+        if last.text in NEW_AXIS and (stop - start == 1 or self.tokens[start].text in MODULES):
+            return Slice(None, None, last.span, is_new=True)
+        return self.sliced(start, stop)
 
     def attribute(self, tree: Tree) -> Tree:
         """Read `.T` or a method call."""

@@ -74,11 +74,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """`:` or `a:b` inside an index."""
+    """`:`, `a:b` or `a:b:step` inside an index; with `is_new`, the `None` that makes an axis of one entry."""
 
     start: Tree | None
     stop: Tree | None
     span: Span
+    step: Tree | None = None
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
