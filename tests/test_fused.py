@@ -97,7 +97,8 @@ def agree(exprs: Sequence[Expr], values: dict[str, np.ndarray], rtol: float = 1e
         np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
 
 
-SLOW = {"a factorisation machine"}  # its kernel is the largest
+# the largest kernel, and losses whose kernels are like others'
+SLOW = {"a factorisation machine", "two layers", "least squares", "Huber", "Poisson", "a tanh neuron"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in LOSSES])
@@ -108,13 +109,15 @@ def test_agrees_with_numpy(name: str) -> None:
     assert isinstance(both(exprs)[0]._run, Fused) and both(exprs)[0]._run.plan is not None
 
 
-@pytest.mark.parametrize("name", ["the article's cost", "logistic", "softmax of rows"])
+@pytest.mark.parametrize(
+    "name", ["the article's cost", pytest.param("logistic", marks=pytest.mark.slow), "softmax of rows"]
+)
 def test_float32_is_kept(name: str) -> None:
     exprs = joint(name)
     agree(exprs, arrays(exprs, np.float32), rtol=2e-4)
 
 
-@pytest.mark.parametrize("d", [1, 3, 10])
+@pytest.mark.parametrize("d", [1, pytest.param(3, marks=pytest.mark.slow), 10])
 def test_short_rows(d: int) -> None:
     exprs = joint("the article's cost")
     agree(exprs, arrays(exprs, d=d))
@@ -256,7 +259,7 @@ def layer(centred: bool) -> list[Expr]:
     return [Y, *(cr.vjp(Y, s, G) for s in ("X", "g", "b"))]
 
 
-@pytest.mark.parametrize("centred", [True, False], ids=["layernorm", "RMSNorm"])
+@pytest.mark.parametrize("centred", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["layernorm", "RMSNorm"])
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 def test_layers(centred: bool, kind: type) -> None:
     exprs = layer(centred)

@@ -87,7 +87,7 @@ def run(module, name, arguments, given):
     "c": """
 import ctypes
 def load(name):
-    return ctypes.CDLL(f"{folder}/{name}.so")
+    return ctypes.CDLL(f"{folder}/all.so")
 def run(library, name, arguments, given):
     kind = given["kind"].dtype
     real = ctypes.c_double if kind == np.float64 else ctypes.c_float
@@ -160,8 +160,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 def run_clean(backend: str, folder: Path, names: list[str], *flags: str) -> dict[str, np.ndarray]:
     """Run the files of these names in the folder, each on the arrays beside it."""
-    for name in names if backend == "c" else []:
-        files = [str(folder / f"{name}.c"), "-o", str(folder / f"{name}.so"), "-lm"]
+    if backend == "c":  # each is a unit of its own, all together one library
+        files = [*(str(folder / f"{name}.c") for name in names), "-o", str(folder / "all.so"), "-lm"]
         done = subprocess.run([*COMPILE, *flags, *files], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     (folder / "clean.py").write_text(CLEAN.replace("folder, names =", RUNNERS[backend] + "folder, names ="))
@@ -212,8 +212,15 @@ def close(found: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-9) -> Non
     np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("backend", MANY, indirect=True)
 def test_plain_functions(backend: str, tmp_path: Path) -> None:
     check_plain(backend, tmp_path, PLAIN)
+
+
+@pytest.mark.backend("numba")
+def test_some_functions_in_numba(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    check_plain("numba", tmp_path, {name: PLAIN[name] for name in ("neuron", "repeated")})
 
 
 @pytest.mark.parametrize("backend", MANY, indirect=True)

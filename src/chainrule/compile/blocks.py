@@ -22,12 +22,12 @@ PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") el
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How rows are cut: `chunks` of `chunk` rows each, taken `block` rows at a time by `threads` threads."""
+    """How rows are cut: `chunks` of `chunk` rows each, taken `block` rows at a time; `alone` if by one thread."""
 
     chunks: int
     chunk: int
     block: int
-    threads: int
+    alone: bool
 
     @classmethod
     def of(cls, rows: int, row_bytes: int, sum_bytes: int, block: int) -> Cut:
@@ -36,7 +36,7 @@ class Cut:
         wanted = max(1, min(MOST_CHUNKS, total // CHUNK, max(2, SUMS // max(1, sum_bytes))))
         chunk = max(1, ceil(ceil(rows / wanted) / block)) * block
         chunks = max(1, ceil(rows / chunk))
-        return cls(chunks, chunk, block, min(thread_count(), chunks) if total > ALONE else 1)
+        return cls(chunks, chunk, block, chunks == 1 or total <= ALONE)
 
 
 def thread_count() -> int:
@@ -70,12 +70,13 @@ _POOL = _Pool()
 
 def over_chunks(work: Callable[[int, int], object], cut: Cut) -> None:
     """Call `work(first, last)` so that every chunk is in one call; each thread takes a contiguous part."""
-    if cut.threads == 1:
+    threads = 1 if cut.alone else min(thread_count(), cut.chunks)
+    if threads == 1:
         work(0, cut.chunks)
         return
-    edges = [cut.chunks * t // cut.threads for t in range(cut.threads + 1)]
-    pool = _POOL.of(cut.threads - 1)
-    others = [pool.submit(work, edges[t], edges[t + 1]) for t in range(1, cut.threads)]
+    edges = [cut.chunks * t // threads for t in range(threads + 1)]
+    pool = _POOL.of(threads - 1)
+    others = [pool.submit(work, edges[t], edges[t + 1]) for t in range(1, threads)]
     try:
         work(edges[0], edges[1])
     finally:

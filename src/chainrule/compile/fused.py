@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.assembly import helpers
-from chainrule.compile.blocks import thread_count
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.groups import fused
@@ -20,6 +19,7 @@ from chainrule.compile.kernel import kernel_of
 from chainrule.compile.kernel_files import kernel_module
 from chainrule.compile.large import gram, in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
+from chainrule.compile.nest import Stride
 from chainrule.compile.program import Gram, Load, Program
 from chainrule.compile.rows import Pass, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
@@ -57,20 +57,18 @@ class Fused:
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the outputs."""
-        kind: Any = arguments[0].dtype if self._count else None
-        if (
-            self.plan is None
-            or self._is_symmetric
-            or kind not in KINDS
-            or any(a.dtype != kind for a in arguments[1 : self._count])
-        ):
+        if self.plan is None or self._is_symmetric:
             return self.run(*arguments)
-        by_columns = self._widest is not None and arguments[self._widest].strides[0] == kind.itemsize
-        shapes = [a.shape for a in arguments[: self._count]]
-        key = (kind, by_columns, thread_count(), *shapes, *arguments[self._count :])
+        key: tuple[Any, ...] = tuple([(a.dtype, a.shape) for a in arguments[: self._count]]), arguments[self._count :]
+        widest = self._widest
+        if widest is not None:
+            array = arguments[widest]
+            key = (*key, array.strides[0] == array.itemsize)
         steps = self._known.get(key)
         if steps is None:
-            steps = self._laid_out(key, kind, self._sizes(arguments), by_columns)
+            steps = self._remembered(key, arguments)
+        if not steps:
+            return self.run(*arguments)
         values: Values = [None] * len(self.program.instructions)
         for k, position in self._loads:
             values[k] = arguments[position]
@@ -79,12 +77,19 @@ class Fused:
         outputs = self.program.outputs
         return values[outputs[0]] if len(outputs) == 1 else tuple([values[k] for k in outputs])
 
-    def _laid_out(self, key: tuple[Any, ...], kind: np.dtype[Any], sizes: Sizes, by_columns: bool) -> list[Step]:
+    def _remembered(self, key: tuple[Any, ...], arguments: Sequence[Any]) -> list[Step]:
         if len(self._known) >= REMEMBERED:
             self._known.clear()
-        rows = sizes[self.plan.size] if self.plan else 0
-        self._known[key] = [step.laid_out(kind, sizes, rows, by_columns) for step in self.steps]
+        self._known[key] = self._laid_out(arguments, key[-1] is True)
         return self._known[key]
+
+    def _laid_out(self, arguments: Sequence[Any], by_columns: bool) -> list[Step]:
+        """Return the steps for arrays like these; none if they are for the plain function."""
+        kinds = {a.dtype for a in arguments[: self._count]}
+        if self.plan is None or len(kinds) != 1 or not kinds <= KINDS.keys():
+            return []
+        (kind,), sizes = kinds, self._sizes(arguments)
+        return [step.laid_out(kind, sizes, sizes[self.plan.size], by_columns) for step in self.steps]
 
     def _sizes(self, arguments: Sequence[Any]) -> Sizes:
         given = dict(zip(self.program.given, arguments[self._count :], strict=True))
@@ -155,7 +160,7 @@ class RowPass:
 
     def _kernel(self, kind: str, lanes: bool, sizes: Sizes) -> tuple[Callable[..., Any], tuple[str, ...]] | None:
         named = {n for symbol in self.step.program.arguments for n in symbol.shape if isinstance(n, str) and n in sizes}
-        steps = {n: _steps_of(sizes[n]) for n in sorted(named)} if lanes else {}
+        steps = {n: _stride_of(sizes[n]) for n in sorted(named)} if lanes else {}
         key = (kind, lanes, *steps.values())
         if key not in self._kernels:
             written = kernel_of(self.step, kind, lanes, steps)
@@ -163,6 +168,7 @@ class RowPass:
         return self._kernels[key]
 
 
-def _steps_of(extent: int) -> int:
+def _stride_of(extent: int) -> Stride:
     """How many steps at a time a short loop takes: as many as leave the smallest rest."""
-    return 4 if extent > NARROW else min((4, 5, 3, 2), key=lambda u: extent % u)
+    steps = 4 if extent > NARROW else min((1,) if extent == 1 else (4, 5, 3, 2), key=lambda u: extent % u)
+    return Stride(steps, extent % steps == 0)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 
-from chainrule.compile.nest import At, Nest
+from chainrule.compile.nest import At, Nest, Stride
 from chainrule.compile.program import (
     Combine,
     Constant,
@@ -30,8 +30,9 @@ from chainrule.compile.recipes import expanded
 from chainrule.compile.rows import Pass
 from chainrule.compile.scalars import double, single
 
-UNROLLED = 4
-NO_STEPS: Mapping[str, int] = MappingProxyType({})
+UNROLLED = Stride(4)
+NO_STEPS: Mapping[str, Stride] = MappingProxyType({})
+CALL = re.compile(r"\w\(|\*\*")  # in the scalar code of an operation that costs more than memory does
 HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Kernel:
     sizes: tuple[str, ...]  # named sizes, by parameter
 
 
-def kernel_of(task: Pass, kind: str, lanes: bool, steps: Mapping[str, int] = NO_STEPS) -> Kernel | None:
+def kernel_of(task: Pass, kind: str, lanes: bool, steps: Mapping[str, Stride] = NO_STEPS) -> Kernel | None:
     """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.
 
     That is so for operations that have no scalar code, and for products of matrices within a block of rows unless the
@@ -74,7 +75,7 @@ class _Writer:
     task: Pass
     kind: str
     lanes: bool
-    steps: Mapping[str, int]
+    steps: Mapping[str, Stride]
     rows: list[int | None] = field(default_factory=list)
     stored: set[int] = field(default_factory=set)
     groups: dict[tuple[int, tuple[str, ...]], list[int]] = field(default_factory=dict)
@@ -202,7 +203,7 @@ class _Writer:
         rank = len(step.shape)
         if any(1 + len(self._inner(self.program.instructions[u])) > rank for u in users):
             return True
-        return len(users) > 1 and isinstance(step.action, Map) and bool(re.search(r"\w\(|\*\*", self.line(k)))
+        return len(users) > 1 and self._calls(k)
 
     def _space(self, k: int) -> tuple[str, ...]:
         """The sizes of the inner loops, those that the value has before those that it is summed over."""
@@ -275,12 +276,30 @@ class _Writer:
         loops = [*inner, ("i", "size")] if self.lanes else [("i", "size"), *inner]
         labels = {k: self._labels(k, space) for k in roots}
         summed = all(self.program.instructions[k].summed for k in roots)
-        unroll: tuple[int, ...] = ()
-        if self.lanes and space and summed:
+        unroll: tuple[Stride, ...] = ()
+        if len(space) == 1 and self._is_costly(roots):
+            pass  # copies of a call gain nothing and take long to compile
+        elif self.lanes and space and summed:
             unroll = tuple(self.steps.get(n, UNROLLED) for n in space)
         elif space and summed and level > 0:
             unroll = (UNROLLED,)
         return Nest(self, tuple(roots), tuple(loops), labels, unroll)
+
+    def _calls(self, k: int) -> bool:
+        action = self.program.instructions[k].action
+        return isinstance(action, Map) and not action.op.loop.gather and bool(CALL.search(self.line(k)))
+
+    def _is_costly(self, roots: Sequence[int]) -> bool:
+        """True if what a nest computes, and not only reads, has calls in it."""
+        stack, seen = list(roots), set(roots)
+        while stack:
+            k = stack.pop()
+            if self._calls(k):
+                return True
+            new = {m for m in self.program.instructions[k].operands if m not in self.stored} - seen
+            stack.extend(new)
+            seen |= new
+        return False
 
     def _labels(self, k: int, space: tuple[str, ...]) -> dict[int, str]:
         step = self.program.instructions[k]

@@ -57,7 +57,7 @@ class Layout:
         def run(values: Values) -> None:
             arrays = self._taken(values)
             results, whole = self._results(cut, rows)
-            if cut.threads == 1:
+            if cut.alone:
                 kernel(0, cut.chunks, *head, *arrays, *results)
             else:
                 over_chunks(lambda first, last: kernel(first, last, *head, *arrays, *results), cut)
@@ -108,9 +108,12 @@ class Layout:
         return results, whole
 
     def _finish(self, values: Values, results: Sequence[Any], whole: Sequence[Any]) -> None:
+        kind = self.kind
         for k, result, rows in zip(self.step.gives, results, whole, strict=True):
             if rows is not None:
                 values[k] = rows
                 continue
             total = result[0] if len(result) == 1 else result.sum(axis=0)
-            values[k] = self.kind.type(total) if not total.ndim else total.astype(self.kind, copy=False)
+            if total.dtype is not kind:  # sums are in float64; a sum of numbers is a number
+                total = total.astype(kind) if total.ndim else kind.type(total)
+            values[k] = total

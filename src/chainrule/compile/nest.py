@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from string import Template
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Instruction, Length, Load, Map, Program
 from chainrule.compile.writing import literal
@@ -19,6 +19,13 @@ from chainrule.expression.op import Gather
 from chainrule.expression.shape import Scalar
 
 At = tuple[str, ...]  # the loop variable of each axis of a value
+
+
+class Stride(NamedTuple):
+    """How many steps a loop takes at a time; `exact` if that leaves no rest."""
+
+    steps: int
+    exact: bool = False
 
 
 class Storage(Protocol):
@@ -50,15 +57,16 @@ class Nest:
     roots: tuple[int, ...]
     loops: tuple[tuple[str, str], ...]
     labels: Mapping[int, Mapping[int, str]]  # by root: the variable of each label
-    unroll: tuple[int, ...] = ()  # how many steps of the outermost loops are taken at a time
+    unroll: tuple[Stride, ...] = ()  # of the outermost loops
 
     def lines(self) -> list[str]:
         """Return the lines of the nest, with what has to be set before it."""
-        ways = [self._ways(*loop) for loop in zip(self.loops, self.unroll, strict=False)]
+        ways = [self._ways(loop, stride.steps) for loop, stride in zip(self.loops, self.unroll, strict=False)]
         whole = [way[0] for way in ways]
         lines = self._prepared() + self._loop(whole)
         for depth, (_, rest) in reversed(list(enumerate(ways))):
-            lines += self._loop([*whole[:depth], rest])
+            if not self.unroll[depth].exact:  # what is never run need not be compiled
+                lines += self._loop([*whole[:depth], rest])
         return lines
 
     @staticmethod
