@@ -157,6 +157,13 @@ def test_names_are_the_users() -> None:
     assert result.exit_code == 0 and "u₁ ≔ x²" in result.stdout and "u₂ ≔ sin(u₁)" in result.stdout
 
 
+def test_newton_in_place_of_the_derivative() -> None:
+    result = run("derive", "mean(log(1 + exp(X @ w)) - y * (X @ w))", "--wrt", "w", "--newton")
+    assert result.exit_code == 0
+    assert "w₊ = (XᵀSX)⁻¹ Xᵀ S z̃" in result.output
+    assert "has no --cotangent" in refused("derive", "x**2", "--newton", "--cotangent", "u")
+
+
 def test_matlab_text() -> None:
     assert run("derive", "x' * A * x", "--syntax", "matlab", "--wrt", "x").exit_code == 0
 

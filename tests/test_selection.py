@@ -208,3 +208,14 @@ def test_a_step_takes_a_known_number_of_entries() -> None:
 def test_turning_round_is_a_permutation() -> None:
     assert str(cr.grad("sum(x[::-1]**2)", "x")) == "2x"
     assert "eye" not in cr.source(cr.parse("sum(x[::-1] * y)", {"x": "n", "y": "n"}))
+
+
+def test_spellings_of_powers_and_einsum() -> None:
+    assert cr.parse("np.linalg.matrix_power(A, 3)") is cr.parse("A @ A @ A")
+    assert cr.parse("matrix_power(A, -2) @ x") is cr.parse("inv(A) @ inv(A) @ x")
+    with pytest.raises(ChainruleError, match="no power of a matrix"):
+        cr.parse("matrix_power(A, 2.5)")
+    shapes = {"X": ("b", "i", "j"), "Y": ("b", "j")}
+    assert cr.parse("einsum('bij,bj->bi', X, Y)", shapes) is cr.parse('einsum("bij,bj->bi", X, Y)', shapes)
+    with pytest.raises(DomainError, match="entries count from 1"):
+        cr.parse(r"\sum_{k=0}^{3} x_k")

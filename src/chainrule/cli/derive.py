@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -26,6 +27,7 @@ Examples:
   chainrule derive "sin(x**2)" --name u1=x**2 --detail full
   chainrule derive "norm(A @ x - b)**2" --wrt x --code numpy > gradient.py
   chainrule derive "softmax(Q @ K.T) @ V" --wrt Q --cotangent dO
+  chainrule derive "mean(log(1 + exp(X @ w)) - y * (X @ w))" --wrt w --newton
   chainrule derive - --format latex < formula.txt
 
 \b
@@ -67,6 +69,7 @@ class FormulaCommand(click.Command):
 @click.option(
     "--cotangent", metavar="NAME", help="Derive the vector–Jacobian product with this: dO for a matrix-valued O."
 )
+@click.option("--newton", is_flag=True, help="Derive Newton's step w₊ = w − H⁻¹g in place of the derivative.")
 @click.option(
     "--detail",
     type=click.Choice(["brief", "normal", "full"]),
@@ -92,8 +95,8 @@ class FormulaCommand(click.Command):
 @click.pass_context
 def derive(
     ctx: click.Context, formula: str, variables: tuple[str, ...], shapes: tuple[str, ...], layout: Layout | None,
-    narrative: Narrative, cotangent: str | None, detail: Detail, names: tuple[str, ...], syntax: api.Syntax,
-    form: str | None, code: str | None,
+    narrative: Narrative, cotangent: str | None, newton: bool, detail: Detail, names: tuple[str, ...],
+    syntax: api.Syntax, form: str | None, code: str | None,
 ) -> None:  # fmt: skip
     """Derive EXPR step by step: every step with its rule, its reason, and a check with numbers.
 
@@ -106,8 +109,13 @@ def derive(
     parts = named_parts(names, understood, syntax)
     known = {**function.symbols, **{n: s for e in parts.values() for n, s in e.symbols.items() if n not in parts}}
     title = left if left and left.isidentifier() and left not in {*function.symbols, *parts} else None
+    own = {"--cotangent": cotangent, "--name": parts, "--layout": layout, "--narrative": narrative != "auto"}
+    if newton:
+        without(own, "--newton")
     derivations = [
-        api.derive(
+        api.newton(function, wrt, function_name=title)
+        if newton
+        else api.derive(
             function,
             wrt,
             layout=layout,
@@ -120,6 +128,13 @@ def derive(
         for wrt in variables or only_symbol(list(known))
     ]
     ctx.exit(show_answers([Answer(d, understood.inferred) for d in derivations], form, code))
+
+
+def without(options: Mapping[str, object], option: str) -> None:
+    """Raise DomainError if an option is given that says nothing beside another one."""
+    for name, value in options.items():
+        if value:
+            raise DomainError(f"{option} has no {name}", hint=f"leave {name} out")
 
 
 def standard_input() -> str:

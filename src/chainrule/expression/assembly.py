@@ -18,6 +18,7 @@ from chainrule.expression.application import (
     axes_of,
     by_signature,
     find_residual,
+    identity,
     literal,
     need_rank,
     of_last_axis,
@@ -36,6 +37,7 @@ from chainrule.expression.shape import exact
 from chainrule.expression.sizes import SizeVariable, combined, shifted, unify
 from chainrule.syntax.tree import Name
 
+MAX_POWER = 16  # a matrix power is written out as a product
 NORMS: dict[str, Callable[..., Expr]] = {
     "1": lambda e, axes, keep: build.sum(CATALOGUE["abs"](e), axes, keep),
     "2": lambda e, axes, keep: build.power(build.sum(build.power(e, 2), axes, keep), Fraction(1, 2)),
@@ -332,3 +334,27 @@ def einsum(use: Use) -> Value:
             raise use.wrong("the subscripts do not fit an array", value.tree, expected=expected, found=found)
     dotted = ",".join("..." + group for group in groups)
     return multiplication.contraction(use.context, f"{dotted}->...{right}", *use.values)
+
+
+def matrix_power(use: Use) -> Value:
+    """matrix_power(A, 3), np.linalg's name of A @ A @ A; −1 is the inverse."""
+    (base,), written = use.values, use.call.arguments[1]
+    need_rank(use, base, 2, exactly=True)
+    number = literal(written)
+    if number is None or number.denominator != 1 or abs(number) > MAX_POWER:
+        raise use.wrong("this is no power of a matrix", written, expected=f"a whole number up to {MAX_POWER}")
+    use.context.tie(base, -2, base, -1)
+    return whole_power(use.context, base, int(number))
+
+
+def whole_power(context: Context, base: Value, number: int) -> Value:
+    """Return the power of a square matrix as a repeated product, below 0 of its inverse."""
+    tree = base.tree
+    if number < 0:
+        base = replace(indexed.gufunc(context, CATALOGUE["inv"], [2], base.axes, base), tree=tree)
+    if number == 0:
+        return identity(context, base.axes[0])
+    result = base
+    for _ in range(abs(number) - 1):
+        result = replace(multiplication.product(context, result, base), tree=tree)
+    return result

@@ -34,7 +34,6 @@ from chainrule.expression.survey import Survey, is_constant_name, names_in, surv
 from chainrule.syntax.tree import Binary, Bound, Call, Cases, Formula, Index, Name, Num, Sequence, Slice, Tree, Unary
 
 MAX_NESTING = 100  # brackets, indices and calls inside one another
-MAX_POWER = 16  # a matrix power is written out as a product
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +186,11 @@ class Elaboration:
         """Σ, Π, max or min over indices."""
         first = 1 if tree.lower is None else literal(tree.lower)
         if first is None or first < 1 or first.denominator != 1:
-            raise self._unsupported("an index starts at a whole number", tree.lower or tree)
+            error = self._unsupported("an index starts at a whole number from 1 on", tree.lower or tree)
+            error.hint = (
+                r"entries count from 1: shift the index, \sum_{k=1}^{n} x_k; write a polynomial out, 1 + x + x^2"
+            )
+            raise error
         if tree.operator not in ("sum", *CATALOGUE):
             raise self._unsupported(f"{tree.operator} over an index is not supported yet", tree)
         extent = None if tree.upper is None else self._upper(tree.upper)
@@ -246,8 +249,8 @@ class Elaboration:
         if base.rank == 0 or (base.rank == 1 and not self.context.oriented):
             return indexed.elementwise(self.context, build.power, base, exponent)
         number = literal(tree.right)
-        if base.rank == 1 or number is None or number.denominator != 1 or abs(number) > MAX_POWER:
-            whole = f"only whole powers up to {MAX_POWER} of a matrix are known"
+        if base.rank == 1 or number is None or number.denominator != 1 or abs(number) > assembly.MAX_POWER:
+            whole = f"only whole powers up to {assembly.MAX_POWER} of a matrix are known"
             raise DomainError(
                 "a vector has no powers" if base.rank == 1 else whole,
                 text=self.formula.text,
@@ -256,14 +259,7 @@ class Elaboration:
                 hint=r"entry by entry: .^ in MATLAB, x \odot x in LaTeX, ** in NumPy text",
             )
         self.context.tie(base, -2, base, -1)
-        if number < 0:
-            base = replace(indexed.gufunc(self.context, CATALOGUE["inv"], [2], base.axes, base), tree=tree.left)
-        if number == 0:
-            return rules.identity(self.context, base.axes[0])
-        result = base
-        for _ in range(abs(int(number)) - 1):
-            result = replace(multiplication.product(self.context, result, base), tree=tree.left)
-        return result
+        return assembly.whole_power(self.context, base, int(number))
 
 
 def items_of(tree: Tree) -> tuple[Tree, ...]:

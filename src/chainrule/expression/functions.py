@@ -48,6 +48,7 @@ FUNCTIONS: dict[str, Function] = {
     "mean":      Function(rules.reduction(build.mean), 1, 2, _SUMS),
     "max":       Function(rules.extreme("maximum", "max"), 1, 9, _SUMS),
     "min":       Function(rules.extreme("minimum", "min"), 1, 9, _SUMS),
+    "matrix_power": Function(assembly.matrix_power, 2, 2, sizes=1),
     "dot":       Function(rules.dotted, 2, 2),
     "inner":     Function(rules.dotted, 2, 2),
     "vdot":      Function(rules.dotted, 2, 2),

@@ -40,7 +40,7 @@ class Spellings:
         )
 
 
-QUOTED = r"(?<=einsum\()\"[^\"\n]*\""  # the only string of the language
+QUOTED = r"(?<=einsum\()(?:\"[^\"\n]*\"|'[^'\n]*')"  # the only string of the language
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ"
 PLAIN_SUPERSCRIPT = str.maketrans(SUPERSCRIPTS, "0123456789-T")
 SEPARATORS = (",", ":", ".", "=")

@@ -65,7 +65,7 @@ def plain_token(text: str, group: str, span: Span) -> Token:
     if group == "script":
         return Token("script", written, span)
     if group == "quoted":
-        return Token("quoted", written.strip('"'), span)
+        return Token("quoted", written[1:-1], span)
     if written in "([":
         return Token("open", written, span)
     if written in ")]":
