@@ -64,3 +64,47 @@ def test_the_correct_line_that_is_printed_is_correct(path: Path) -> None:
     lines[first.number - 1] = before + new + after
     again = [line for line in cr.check("\n".join(lines)).lines if line.number == first.number]
     assert again[-1].verdict in ("correct", "correct up to layout"), again
+
+
+SECOND = [
+    "d2C/dw2", "d^2C/dw^2", "d²C/dw²", "d**2C/dw**2", "d2C/dwdw", "d^2 C / dw dw^T", "∂²C/∂w∂wᵀ", "∂²C/∂w²",
+    r"$\frac{\partial^2 C}{\partial w \partial w^\top}$", r"$\nabla^2_w C$", r"$\nabla_w^2 C$",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("left", SECOND)
+def test_second_derivatives_in_every_spelling(left: str) -> None:
+    right = "2 X^T X"
+    line = f"{left[:-1]} = {right}$" if left.startswith("$") else f"{left} = {right}"
+    claim = cr.check(f"X : N x d, w : d, y : N\nC = ‖Xw − y‖²\n{line}").lines[-1]
+    assert (claim.kind, claim.verdict) == ("derivative", "correct"), claim
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "dO : cotangent of s", "dO is the cotangent of s", "Let dO be the upstream gradient of s.", "dO = dL/ds",
+        "Let $dO$ be the gradient with respect to s", "grad_output is the incoming gradient of s",
+    ],
+)  # fmt: skip
+def test_cotangents_in_every_spelling(said: str) -> None:
+    g = "grad_output" if "grad_output" in said else "dO"
+    for right, verdict in ((f"s * ({g} - sum(s * {g}))", "correct"), (f"s * {g}", "wrong")):
+        claim = cr.check(f"x : n\ns = softmax(x)\n{said}\ndx = {right}").lines[-1]
+        assert (claim.kind, claim.verdict) == ("cotangent", verdict), claim
+
+
+def test_a_cotangent_that_nothing_declares_is_asked_for() -> None:
+    line = cr.check("x : n\ns = softmax(x)\ndx = s * dO").lines[-1]
+    assert line.verdict == "cannot tell" and "dO is not known" in line.why
+
+
+def test_a_gate_of_one_number_is_a_condition() -> None:
+    line = cr.check("m : scalar, x : d\nf = max(0, m - norm(x))**2\ndf/dx = -2 * (m - norm(x)) * x / norm(x)").lines[-1]
+    assert line.verdict == "correct if" and line.condition.startswith("the gate is active")
+
+
+def test_what_is_nothing_under_a_condition_is_not_right_under_it() -> None:
+    """x ⊙ x is x for a one-hot x, where both are constant; that makes no line right."""
+    line = cr.check("x : n\nf = norm(x)\ndf/dx = x * x / norm(x)").lines[-1]
+    assert line.verdict == "wrong"

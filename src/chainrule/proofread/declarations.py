@@ -29,9 +29,15 @@ SIZES = re.compile(
     r"^[(\[]?\s*(?P<sizes>(?:[A-Za-z]\w{0,11}|[0-9]{1,6})(?:\s*(?:x|×|\\times|,|\*|by)\s*(?:[A-Za-z]\w{0,11}|[0-9]{1,6}))*)\s*,?\s*[)\]]?"
     r"(?=$|[\s,;(])\s*[,;]?\s*(?P<rest>.*)$"
 )
-COTANGENT = re.compile(
-    r"^(?:the\s+)?(?:cotangent|adjoint|upstream gradient|incoming gradient|gradient)\s+(?:of|with respect to|wrt)\s+"
-    r"(?P<of>[\w\\{}^]+)\.?$"
+OF_OUTPUT = (
+    r"(?:the\s+)?(?:cotangent|adjoint|(?:upstream|incoming|output|backpropagated)\s+(?:gradient|derivative)|gradient)\s+"
+    r"(?:of|at|with respect to|w\.?r\.?t\.?|for)\s+(?:the\s+output\s+)?\$?(?P<of>[\w\\{}^]+)\$?\.?$"
+)
+COTANGENT = re.compile("^" + OF_OUTPUT)
+SPOKEN_COTANGENT = re.compile(
+    r"^\s*(?:let\s+|where\s+|here\s+)?\$?(?P<names>[^\W\d][\w]*|\\bar\s*\{?\w\}?)\$?\s+(?:is|be|denotes?|stands for)\s+"
+    + OF_OUTPUT,
+    re.IGNORECASE,
 )
 SETTING = re.compile(
     r"^\s*(?P<key>layout|syntax)\s*:\s*(?P<value>numerator|denominator|numpy|text|matlab|latex)\b", re.IGNORECASE
@@ -86,6 +92,9 @@ def declaration(line: str) -> Declaration | None:
     )
     if len(line) > 300 or "=" in line.replace(">=", ""):
         return None
+    spoken = SPOKEN_COTANGENT.match(line)
+    if spoken:
+        return Declaration((spoken["names"],), of=spoken["of"])
     match = IN_SPACE.match(line)
     if match and plausible(match["names"]):
         written = match["braced"] or match["round"] or match["bare"]

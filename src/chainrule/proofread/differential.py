@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from chainrule.proofread.words import words
 
-NABLA = re.compile(r"\\nabla|∇|\bgrad_")
+NABLA = re.compile(r"\\nabla|∇|\bgrad_(?=\{|[^\W_]\w?(?!\w))")  # grad_w f; grad_output is a name
 FRACTION = re.compile(r"\\[dtc]?frac\b\s*")
 PHYSICS = re.compile(r"\\(p?dv|odv|fdv)\b\s*")
 D_LATEX = (
@@ -21,6 +21,8 @@ D_PLAIN = re.compile(
 )
 D_START = re.compile(D_LATEX)
 ORDER = re.compile(r"\s*(?:\^\s*\{?\s*([23])\s*\}?|([²³])|\*\*\s*([23]))")
+BARE_ORDER = re.compile(r"[23](?=\s*[^\W\d_]|\s*[(\\])")  # d2L/dw2
+RUN_TOGETHER = re.compile(r"(?P<one>[^\W\d_]\w*?)d(?P<other>[^\W\d_]\w*)")  # dwdw, dw1dw2
 NAME = re.compile(
     r"(?:\\(?:mathbf|boldsymbol|bm|vec|mathrm|hat|tilde|bar|mathcal|text|operatorname|mathbb)\s*"
     r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|\s[A-Za-z]|\\[A-Za-z]+)|\\[A-Za-z]+(?![A-Za-z])|[^\W\d_∂ᵀ](?:(?![²³¹ᵀ⁻])[^\W_])*|[01]⃗)"
@@ -219,15 +221,14 @@ def slashed(text: str, place: int) -> Differential | None:
     match = D_PLAIN.match(text, place)
     if match is None:
         return None
-    power = ORDER.match(text, match.end())
-    at = power.end() if power else match.end()
-    order = int(power[1] or power[3] or UNICODE_ORDER[power[2]]) if power else 1
+    order, at = order_here(text, match.end())
     slash = re.compile(r"\s*/\s*").match(text, at)
     function, stop = ("", at) if slash else operand(text, at)
     slash = re.compile(r"\s*/\s*").match(text, stop)
     if slash is None:
         return None
-    variables, turned, stop = below_slash(text, slash.end())
+    variables, turned, stop = below_slash(text, slash.end(), order)
+    variables = apart(variables, order)
     if len(variables) != order or not variables:
         return None
     if not function:
@@ -235,14 +236,34 @@ def slashed(text: str, place: int) -> Differential | None:
     return Differential(function, variables, sign_of(match.group()), place, stop, turned) if function else None
 
 
-def below_slash(text: str, place: int) -> tuple[tuple[str, ...], bool, int]:
+def order_here(text: str, place: int) -> tuple[int, int]:
+    """Return the order that stands after a d (`^2`, `²`, or a bare 2 as in d2L), and where it ends; 1 if none does."""
+    power = ORDER.match(text, place)
+    if power:
+        return int(power[1] or power[3] or UNICODE_ORDER[power[2]]), power.end()
+    bare = BARE_ORDER.match(text, place)
+    return (int(bare.group()), bare.end()) if bare else (1, place)
+
+
+def apart(variables: tuple[str, ...], order: int) -> tuple[str, ...]:
+    """Return the variables of `dw2` and `dwdw` where two are due: w twice."""
+    if len(variables) != 1 or order == 1:
+        return variables
+    written = variables[0]
+    both = RUN_TOGETHER.fullmatch(written)
+    if both:
+        return both["one"], both["other"]
+    return (written[:-1].rstrip("_^"),) * order if written[1:].endswith(str(order)) else variables
+
+
+def below_slash(text: str, place: int, order: int = 1) -> tuple[tuple[str, ...], bool, int]:
     """Read `dw`, `∂w∂wᵀ`, `(∂w ∂b)` after a slash: the variables, whether the first is transposed, and the end."""
     bracket = text[place : place + 1] == "("
     if bracket:
         stop = closing(text, place)
         variables, turned = denominator(text[place + 1 : stop])
         return variables, turned, stop + 1
-    sign = re.compile(r"(?:∂|d|\\partial(?![A-Za-z]))\s*")
+    sign = re.compile(r"\s*(?:∂|d|\\partial(?![A-Za-z]))\s*")
     variables_found: list[str] = []
     turned = False
     while (match := sign.match(text, place)) is not None and (name := NAME.match(text, match.end())) is not None:
@@ -253,6 +274,8 @@ def below_slash(text: str, place: int) -> tuple[tuple[str, ...], bool, int]:
         turned = turned or (turn is not None and len(variables_found) == 1 and not sign.match(text, turn.end()))
         more = turn.end() if turn and (len(variables_found) > 1 or turned or sign.match(text, turn.end())) else place
         place = times.end() if times else more
+        if len(variables_found) < order and sign.match(text, place):
+            continue
         if not re.compile(r"\s*(?:∂|\\partial)").match(text, place) and not re.compile(r"d[^\W\d_]").match(text, place):
             break
         if re.compile(r"\s+(?:∂|\\partial|d)[^/=+]*/").match(text, place):  # the next factor of a chain

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from chainrule.proofread.declarations import declarations, setting
+from chainrule.proofread.declarations import SPOKEN_COTANGENT, declarations, setting
 from chainrule.proofread.words import lead_and_rest, rest_and_tail, words
 
 Form = Literal["plain", "latex"]
@@ -244,6 +244,9 @@ def line_rows(number: int, column: int, line: str) -> Iterator[Row]:
         yield Row(number, "#", "plain")
         return
     inline = list(INLINE.finditer(line))
+    if inline and SPOKEN_COTANGENT.match(stripped):
+        yield Row(number, stripped.replace("$", ""), "plain", column=column)
+        return
     if inline:
         alone = INLINE.sub("", MARKER.sub("", stripped)).strip(" .,;:") == "" and len(inline) == 1
         for match in inline:

@@ -141,7 +141,7 @@ class Search:
         return np.zeros((len(batch), *self.first.target.shape)) if lines is None else lines
 
     def _numbered(self, here: Occurrence, node: Expr, free: Free, number: float) -> None:
-        for c, size in readings(number, dict(self.first.place.sizes), 10 * self.first.same)[:3]:
+        for c, size in readings(number, self.first.sizes, 10 * self.first.same)[:3]:
             term = scale(c, free.term if size is None else multiply(free.term, size))
             new = add_terms([(1, node), (1, term)], node.shape)
             kind, says = free.kind, free.says.format(term)

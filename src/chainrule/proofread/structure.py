@@ -57,7 +57,7 @@ def _multiples(node: Expr, trial: Trial) -> Iterator[Edit]:
             f"{{0}} should be multiplied by {c}",
             (node,),
         )
-    for size, count in trial.place.sizes.items():
+    for size, count in trial.sizes.items():
         for k, words in (
             (-1, "divided by {1}: a mean in place of a sum"),
             (1, "multiplied by {1}: a sum in place of a mean"),

@@ -53,17 +53,29 @@ def derivative_in(book: Notebook, row: Row, right: str) -> Target | None:
     return resolved(book, found[0], row.form) if len(found) == 1 and whole(right, found[0]) else None
 
 
+def upstream_of(book: Notebook, row: Row, right: str) -> str:
+    """Return s if the text is `dL/ds` of a loss that nothing defines: then it is the cotangent of s. Else ""."""
+    found = differentials(right)
+    if len(found) != 1 or not whole(right, found[0]) or len(found[0].wrt) != 1:
+        return ""
+    loss, of = (plain_name(side, row.form) for side in (found[0].function, found[0].wrt[0]))
+    return of if loss is not None and loss not in book.known and of in book.shapes else ""
+
+
 def meaning(
-    book: Notebook, row: Row, right: str, free: tuple[str, ...], layout: str
+    book: Notebook, row: Row, right: str, free: tuple[str, ...], layout: str, strict: bool = False
 ) -> tuple[Expr, dict[str, tuple[str | int, ...]]]:
-    """Return what a definition's right side means. Raises: the error of its first reading."""
+    """Return what a definition's right side means; with `strict` it may bring in no new names.
+
+    Raises: the error of its first reading.
+    """
     first: ChainruleError | None = None
     if differentials(right):
         for one in stated(book, right, row.form, None, layout):
             if isinstance(one, Stated):
                 return one.expression, dict(one.shapes or {})
             first = first or one
-    for closed in (True, False):  # a reading in which every name is known comes first
+    for closed in (True,) if strict else (True, False):  # a reading in which every name is known comes first
         for meaning in book.meanings(right, row.form, free, closed=closed):
             if not isinstance(meaning, ChainruleError):
                 return meaning.expression, dict(meaning.shapes)

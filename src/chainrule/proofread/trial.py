@@ -83,6 +83,11 @@ class Trial:
         return True
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """The named sizes; a scalar that happens to be a whole number is none."""
+        return {name: count for name, count in self.place.sizes.items() if name not in self.place.arrays}
+
+    @property
     def scale(self) -> float:
         """The largest entry of the truth."""
         return float(np.max(np.abs(self.target), initial=0.0)) or 1.0

@@ -97,6 +97,7 @@ def rest_and_tail(rest: str) -> tuple[str, str]:
 def is_sentence(formula: str, known: frozenset[str] | set[str]) -> bool:
     """True if English words stand where a formula would be: two words side by side, or a word of the language."""
     plain = re.sub(r"\\[A-Za-z]+|\{[^{}]*\bif\b[^{}]*\}", " ", formula)
+    plain = re.sub(r"[^\W\d]\w*_\w+", lambda match: "_" if match.group() in known else match.group(), plain)
     for word in WORD.findall(plain):
         if word not in known and is_word(word) and word.lower() not in MATHEMATICAL:
             return True

@@ -30,6 +30,7 @@ from chainrule.proofread.subjects import (
     names,
     primed,
     updated,
+    upstream_of,
     whole,
 )
 from chainrule.proofread.targets import Target, cotangent, resolved
@@ -266,12 +267,16 @@ class Proofreader:
         if not row.sure and name in self.book.shapes:
             return []
         _, free = indexed_name(without_arguments(left)[0], row.form, self.book.known) or (name, ())
+        if name not in self.book.shapes and (of := upstream_of(self.book, row, rights[0])):
+            self.cotangents_of(name, of)
+            self.add(row, "declaration", Verdict("given"))
+            return rights[1:]
         target = derivative_in(self.book, row, rights[0])
         if target is not None and not target.free:
             self.book.define(name, target.truth, {})
             self.subject = Subject(left, target, kind="derivative")
         else:
-            value, shapes = meaning(self.book, row, rights[0], free, self.layout)
+            value, shapes = meaning(self.book, row, rights[0], free, self.layout, is_cotangent(self.book, name))
             self.book.define(name, value, shapes)
             self.subject = Subject(left, None, self.book.symbol(name))
             if free:
