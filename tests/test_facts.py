@@ -8,6 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule.derivative.differentiate import substitute
 from chainrule.evaluate import evaluate
+from chainrule.ops.linear import logdet
 from chainrule.verify.sample import generic_points
 
 SHAPES = {"A": ("n", "n"), "B": ("n", "n"), "X": ("m", "n"), "Y": ("m", "n"), "x": "n", "t": "n", "z": "n"}
@@ -110,3 +111,10 @@ def test_the_step_size_has_another_letter_where_eta_is_taken() -> None:
     d = cr.derive(NEURON, "w", names={"eta": "X @ w + b"})
     assert d.verified
     assert "η₀" in d.lines[-1]
+
+
+def test_an_orthogonal_matrix_keeps_volumes() -> None:
+    Q, x = cr.matrix("Q", "n", "n", "orthogonal"), cr.vector("x", "n")
+    e = cr.parse("x @ x", {"x": "n"})
+    assert cr.simplify(logdet(Q) + e) is e
+    assert cr.simplify(logdet(cr.matrix("A", "n", "n")) + x @ x) is not e

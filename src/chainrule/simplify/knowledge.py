@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from chainrule.expression.build import eye, matrix, ones, power, scalar, sum, vector
-from chainrule.ops.linear import inv
+from chainrule.expression.node import ZERO
+from chainrule.ops.linear import inv, logdet
 from chainrule.ops.piecewise import absolute, relu, sign, step
 from chainrule.rewrite.rule import Rule
 
@@ -18,6 +19,7 @@ FACT_RULES = (
     Rule("columns of an orthogonal matrix", Q.T @ Q, eye("n"), "the columns of an orthogonal matrix are orthonormal"),
     Rule("rows of an orthogonal matrix", Q @ Q.T, eye("n"), "the rows of an orthogonal matrix are orthonormal"),
     Rule("inverse of an orthogonal matrix", inv(Q), Q.T, "QᵀQ = I, so the transpose is the inverse"),
+    Rule("volume of an orthogonal matrix", logdet(Q), ZERO, "an orthogonal matrix keeps volumes: |det Q| = 1"),
     Rule("parts that sum to one", sum(p), ones(), "the entries sum to 1"),
     Rule("a one-hot vector squared", power(h, 2), h, "0² = 0 and 1² = 1"),
     Rule("absolute value of what is positive", absolute(c), c, "|z| = z for z > 0"),
