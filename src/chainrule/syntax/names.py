@@ -13,7 +13,7 @@ _FUNCTIONS = (
     "inv kron leaky_relu log log10 log1p log2 log_softmax logdet logsumexp matmul matrix max maximum mean min "
     "minimum multiply negative norm norm1 ones outer power prod reciprocal relu sigmoid sign silu sin sinh softmax "
     "softplus sqrt square std step subtract sum tan tanh trace transpose var vector where zeros "
-    "norm_nuc polar lyapunov matrix_power "
+    "norm_nuc polar lyapunov matrix_power strided flip "
     "arccosh arcsinh arctanh batchnorm cbrt cholesky concatenate cross_entropy cumsum einsum exp2 flatten gelu_tanh "
     "hardmax hstack hypot layernorm log_sigmoid logaddexp norminf one_hot pair pinv ravel reshape rmsnorm selector "
     "onehot take take_along_axis arange solve stack stop_gradient tri tril triu vec vstack"
