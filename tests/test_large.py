@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 from chainrule.compile import large, primitives
 from chainrule.compile.compiled import compile_expressions
 from chainrule.compile.groups import fused
-from chainrule.compile.large import gram, in_blocks, in_threads
+from chainrule.compile.large import gram, in_blocks
 from chainrule.compile.lower import lower
 from chainrule.compile.program import Entries, Gram
+from chainrule.compile.threads import in_threads
 from chainrule.expression.build import contract, diag, matrix, vector
 from chainrule.expression.build import sum as total
 from chainrule.expression.node import Expr
@@ -126,10 +129,25 @@ def test_threads_keep_the_settings_of_errors_and_raise() -> None:
         in_threads([divide, divide])
 
 
+def test_work_has_ended_when_threads_raise() -> None:
+    done = []
+
+    def fail() -> None:
+        raise ValueError("here")
+
+    def late() -> None:
+        time.sleep(0.05)
+        done.append(True)
+
+    with pytest.raises(ValueError, match="here"):
+        in_threads([fail, late, late, fail])
+    assert done == [True, True]
+
+
 def test_the_same_bits_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     a = np.random.default_rng(0).normal(size=(700, 600))
     results = []
     for count in (1, 2, 5):
-        monkeypatch.setattr(large, "thread_count", lambda count=count: count)
+        monkeypatch.setenv("CHAINRULE_THREADS", str(count))
         results.append(in_blocks(lambda a, out=None: np.exp(a), a.shape, ((0, 1),), -1, a))
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()

@@ -58,7 +58,7 @@ class Factored:
         return prod(self.shape)
 
     @property
-    def T(self) -> Factored:  # noqa: N802 - as NumPy calls it
+    def T(self) -> Factored:
         """The transpose; of an array of more axes, the first half of the axes and the second half change places."""
         return Factored(self._form.transposed, self._arguments, self._sizes)
 

@@ -6,15 +6,14 @@ number of threads, and so are results.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from functools import cache, partial
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
+
+from chainrule.compile.threads import in_threads, thread_count
 
 BLOCK = 1 << 16  # entries of one block: a few of them fit into a core's cache, and starting one costs 20 µs
 TILE = 256  # rows and columns of a tile, where one operand lies across
@@ -143,24 +142,3 @@ def _scaled_blocks(rows: np.ndarray, scale: np.ndarray, chosen: np.ndarray | Non
         total = block.T @ block if total is None else np.add(total, block.T @ block, out=total)
     assert total is not None
     return total
-
-
-# --- threads
-@cache
-def thread_count() -> int:
-    """Return how many threads may run at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_count(), thread_name_prefix="chainrule")
-
-
-def in_threads(jobs: Sequence[Callable[[], None]]) -> None:
-    """Run the jobs side by side, the last one here, each with this context's settings of floating-point errors."""
-    pool = _pool(os.getpid())  # a pool does not survive a fork
-    waiting = [pool.submit(copy_context().run, job) for job in jobs[:-1]]
-    jobs[-1]()
-    for one in waiting:
-        one.result()

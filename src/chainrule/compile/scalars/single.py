@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy import float32 as F
-from numpy import int32 as I  # noqa: E741
+from numpy import int32 as I
 
 LOG2E = F(1.44269504)
 LN2_HIGH = F(0.693359375)  # ln 2 in two parts: the first has 14 zero bits at its end
