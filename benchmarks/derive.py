@@ -8,19 +8,17 @@ SymPy and tensorgrad are compared in the same run, see `peers.py` for how to hav
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import peers
-from race import RESULTS, machine
+from race import made_here, written
 
 import chainrule as cr
 
@@ -53,13 +51,7 @@ EXPRESSIONS: dict[str, tuple[str, str, dict[str, object]]] = {
 def median_ms(run: Callable[[], object], repeat: int) -> float:
     """Return the median time of `run` in milliseconds, after one warm-up."""
     run()
-    times = []
-    for _ in range(repeat):
-        gc.collect(0)
-        start = time.perf_counter()
-        run()
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times)
+    return statistics.median(peers.once_ms(run) for _ in range(repeat))
 
 
 def measured(text: str, wrt: str, shapes: dict[str, object], repeat: int) -> dict[str, float]:
@@ -87,17 +79,9 @@ def corpus_ms() -> dict[str, list[float]]:
             "derivation": (lambda e=e, p=problem: cr.derive(e, p["wrt"]), 1),
         }
         for name, (run, repeat) in runs.items():
-            figures.setdefault(f"{name}, first call", []).append(once_ms(run))
+            figures.setdefault(f"{name}, first call", []).append(peers.once_ms(run))
             figures.setdefault(name, []).append(median_ms(run, repeat))
     return figures
-
-
-def once_ms(run: Callable[[], object]) -> float:
-    """Return the time of one call in milliseconds."""
-    gc.collect(0)
-    start = time.perf_counter()
-    run()
-    return 1e3 * (time.perf_counter() - start)
 
 
 def cold_ms(text: str, wrt: str, shapes: dict[str, object], call: str, repeat: int = 5) -> float:
@@ -107,9 +91,7 @@ def cold_ms(text: str, wrt: str, shapes: dict[str, object], call: str, repeat: i
         f"e = cr.parse({text!r}, shapes={shapes or None!r})\n"
         f"t = time.perf_counter(); cr.{call}(e, {wrt!r}); print(time.perf_counter() - t)"
     )
-    command = [sys.executable, "-c", code]
-    times = [float(subprocess.run(command, check=True, capture_output=True, env=CACHING).stdout) for _ in range(repeat)]
-    return 1e3 * statistics.median(times)
+    return inside_ms(code, repeat)
 
 
 def process_ms(command: list[str], repeat: int = 7) -> float:
@@ -120,9 +102,15 @@ def process_ms(command: list[str], repeat: int = 7) -> float:
 def import_ms(module: str) -> float:
     """Return the median time of an import inside fresh interpreters."""
     code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    inside_ms(code, 1)  # fills the caches
+    return inside_ms(code, 7)
+
+
+def inside_ms(code: str, repeat: int) -> float:
+    """Return the median of the seconds that the code prints in fresh interpreters, in milliseconds."""
     command = [sys.executable, "-c", code]
-    times = [float(subprocess.run(command, check=True, capture_output=True, env=CACHING).stdout) for _ in range(8)]
-    return 1e3 * statistics.median(times[1:])
+    times = [float(subprocess.run(command, check=True, capture_output=True, env=CACHING).stdout) for _ in range(repeat)]
+    return 1e3 * statistics.median(times)
 
 
 def main(repeat: int = 40) -> None:
@@ -151,9 +139,7 @@ def main(repeat: int = 40) -> None:
         print(f"corpus of {len(values)}, {name:26}{middle:10.2f} ms median, {late:.1f} ms 95th percentile")
     print()
     peers.main()
-    RESULTS.mkdir(exist_ok=True)
-    figures = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "milliseconds": table, "processes": processes}
-    (RESULTS / "derive.json").write_text(json.dumps({**figures, "corpus": corpus}, indent=1) + "\n")
+    written("derive", {**made_here(), "milliseconds": table, "processes": processes, "corpus": corpus})
     print("\nsaved results/derive.json and results/peers.json")
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from race import RESULTS, installed, machine
+from race import installed, made_here, written
 from translation import PEERS, Translator, Untranslatable
 
 import chainrule as cr
@@ -97,7 +97,8 @@ def our_error(p: dict[str, Any]) -> float:
     return error_of(evaluate(ours(p)(), p["values"], sizes), p)
 
 
-def timed(run: Callable[[], object]) -> float:
+def once_ms(run: Callable[[], object]) -> float:
+    """Return the time of one call in milliseconds."""
     gc.collect(0)
     start = time.perf_counter()
     run()
@@ -136,9 +137,9 @@ def judge(kind: type[Translator], p: dict[str, Any], score: Score) -> None:
         return
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
-        times[0].append(timed(ours(p)))
+        times[0].append(once_ms(ours(p)))
         again = fresh(kind, p)
-        times[1].append(timed(lambda t=again: t.derivative(p["expr"], p["wrt"], p["order"])))
+        times[1].append(once_ms(lambda t=again: t.derivative(p["expr"], p["wrt"], p["order"])))
     score.ours[name], score.theirs[name] = map(statistics.median, times)
 
 
@@ -172,13 +173,7 @@ def main() -> None:
     """Compare, print and save."""
     scores = compare()
     show(scores)
-    RESULTS.mkdir(exist_ok=True)
-    saved = {
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "peers": {k: asdict(s) for k, s in scores.items()},
-    }
-    (RESULTS / "peers.json").write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n")
+    written("peers", {**made_here(), "peers": {k: asdict(s) for k, s in scores.items()}})
 
 
 if __name__ == "__main__":

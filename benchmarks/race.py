@@ -204,15 +204,26 @@ def saved(topic: str, results: Iterable[Result]) -> Path:
     """Write the results into results/<topic>.json, beside the cases of earlier runs that were not run now."""
     path = RESULTS / f"{topic}.json"
     kept = json.loads(path.read_text())["cases"] if path.exists() else {}
-    now = {"date": time.strftime("%Y-%m-%d"), "machine": machine()}
+    now = made_here()
     for r in results:
         ratios = {name: round(value, 3) for name, value in r.ratio.items()}
         medians = {name: round(value, 6) for name, value in r.median_ms.items()}
         figures = {"median_ms": medians, "times_ours": ratios, "wrong": r.wrong, "rounds": r.rounds}
         kept[r.case] = {**now, **figures, "facts": dict(r.facts)}
+    return written(topic, {"topic": topic, "cases": kept})
+
+
+def written(topic: str, figures: Mapping[str, Any]) -> Path:
+    """Write figures into results/<topic>.json."""
     RESULTS.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"topic": topic, "cases": kept}, indent=1, ensure_ascii=False) + "\n")
+    path = RESULTS / f"{topic}.json"
+    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def made_here() -> dict[str, Any]:
+    """Return when and where figures are made."""
+    return {"date": time.strftime("%Y-%m-%d"), "machine": machine()}
 
 
 def main(topic: str, races: Callable[[bool], Iterator[Race]]) -> None:
