@@ -114,7 +114,7 @@ def test_declarations_agree_with_inference(text, declared):
 
 
 def test_tracing_gives_the_cost():
-    def loss(X, w, b, y):  # noqa: N803
+    def loss(X, w, b, y):
         return np.mean((y - np.maximum(0, X @ w + b)) ** 2)
 
     assert trace(loss, X=("N", "d"), w="d", b=(), y="N") is COST

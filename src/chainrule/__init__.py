@@ -73,7 +73,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *PROOFREADING, *api.OPERATIONS})
+    return sorted({*globals(), *PROOFREADING, *api.OPERATIONS, *NUMPY})
 
 
 __all__ = [

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, Literal
 
 from chainrule import ops
 from chainrule.compile.compiled import Compiled, compile_expressions
-from chainrule.compile.takeaway import source_text
 from chainrule.derivative import differentiate
 from chainrule.errors import DomainError, ShapeError
 from chainrule.evaluate import as_array, bind_sizes, evaluate
@@ -45,7 +45,7 @@ from chainrule.expression.origin import derived, origins
 from chainrule.expression.shape import show_shape
 from chainrule.expression.tracing import trace as trace_function
 from chainrule.render.html import derivation_html
-from chainrule.render.input import source_text as source_text_of
+from chainrule.render.input import source_text
 from chainrule.render.latex import derivation_latex, latex, vec_latex
 from chainrule.render.page import derivation_text
 from chainrule.render.text import step_equations, text, vec_text
@@ -337,11 +337,11 @@ def formula(e: Expr, syntax: Literal["text", "latex", "matlab"] = "text") -> str
     >>> formula(exp(x) * x)
     'x * exp(x)'
     """
-    return source_text_of(e, syntax)
+    return source_text(e, syntax)
 
 
 # --- programs
-def compile(  # noqa: A001
+def compile(
     *exprs: Expr,
     backend: str = "numpy",
     accept: Iterable[Symbol | str] = (),
@@ -371,7 +371,9 @@ def source(expr: Expr | tuple[Expr, ...], backend: str = "numpy", name: str | No
 
     Raises: DomainError for an unknown backend, an unsafe name, or an operation that the language lacks.
     """
-    return source_text(expr, backend, name, sampler=lambda roots: next(generic_points(roots, 1)))
+    takeaway = import_module("chainrule.compile.takeaway")  # the languages, not needed for anything else
+    text: str = takeaway.source_text(expr, backend, name, sampler=lambda roots: next(generic_points(roots, 1)))
+    return text
 
 
 def describe(e: Expr) -> str:
@@ -379,20 +381,14 @@ def describe(e: Expr) -> str:
     return ", ".join(f"{name} : {show_shape(s.shape)}" for name, s in e.symbols.items())
 
 
-def operation_names() -> list[str]:
-    """Return the names of all operations in the catalogue."""
-    return sorted(CATALOGUE)
-
-
 kink_value = ops.kink_value
 OPERATIONS: dict[str, Op] = dict(CATALOGUE)
 
-relu, exp, log, sigmoid, softplus = (CATALOGUE[n] for n in ("relu", "exp", "log", "sigmoid", "softplus"))
-maximum, minimum, where, step = (CATALOGUE[n] for n in ("maximum", "minimum", "where", "step"))
+relu, exp = CATALOGUE["relu"], CATALOGUE["exp"]
 
 __all__ = [
     "Compiled", "Derivation", "Expr", "Symbol", "add", "compile", "contract", "default_name", "derive", "describe",
     "diag", "dot", "eye", "formula", "grad", "hessian", "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean",
-    "multiply", "newton", "ones", "operation_names", "outer", "parse", "power", "scalar", "simplify", "source",
+    "multiply", "newton", "ones", "outer", "parse", "power", "scalar", "simplify", "source",
     "subtract", "sum", "symbol", "trace", "transpose", "understand", "vector", "vec_form", "vjp", "zeros",
 ]  # fmt: skip

@@ -100,6 +100,7 @@ def commands(ctx: click.Context) -> None:
 
     \b
     chainrule derive "norm(A @ x - b)**2" --wrt x
+    chainrule check homework.md
     chainrule train houses.csv --target price
     """
     if ctx.invoked_subcommand is None:

@@ -82,14 +82,14 @@ def closing_steps(
     for i in variables:
         if is_of_rows(i.definition) or keeps_value(i.definition):
             named = folded(named, i.symbol, expanded(i.definition, variables))
-    if named is not result or not _already_said(steps, total, result, variables):
+    if named is not result or not _already_said(steps, total, result):
         steps += _closed_form(result, named, definitions, left, root, size)
     taken = {i.symbol.name for i in (*variables, *definitions)}
     steps += update(named, root, wrt, taken, "; the row becomes a column first" if wrt.ndim == 1 else "")
     return Closing(tuple(steps), definitions)
 
 
-def _already_said(steps: list[Step], total: Expr, result: Expr, variables: tuple[Intermediate, ...]) -> bool:
+def _already_said(steps: list[Step], total: Expr, result: Expr) -> bool:
     """True if the last step already shows the result in matrix form."""
     if not steps:
         return total is result

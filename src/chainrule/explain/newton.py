@@ -228,7 +228,7 @@ def _of_scores(telling: _Telling, score: _Score) -> Expr:
         f"what comes back through {score.z.definition} is multiplied by {_turned(X)}",
         "gradient",
     )
-    S = _name_weights(telling, score, weights)
+    S = _name_weights(telling, weights)
     curved = _weighted(X, S)
     bent = simplify(jacobian(own, w))
     curvature = add_terms([(1, multiply(k, curved)), (1, bent)], bent.shape)
@@ -281,7 +281,7 @@ def _name_scores(telling: _Telling, score: _Score) -> tuple[Expr, Expr]:
     return slope, weights
 
 
-def _name_weights(telling: _Telling, score: _Score, weights: Expr) -> Symbol | None:
+def _name_weights(telling: _Telling, weights: Expr) -> Symbol | None:
     """Name s and S = diag(s): the slope of every sample's error. None if all samples weigh the same."""
     if isinstance(weights, Ones) or constant_value(weights) is not None:
         return None

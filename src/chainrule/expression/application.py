@@ -316,7 +316,7 @@ def constant_array(context: Context, make: Callable[..., Expr], axes: Axes) -> V
     return Value(axes, lambda: make(*(axis.size for axis in axes)), side=side)  # type: ignore[arg-type]
 
 
-def identity(context: Context, axis: SizeVariable) -> Value:
+def identity(axis: SizeVariable) -> Value:
     """Return the identity matrix of a size."""
     return Value((axis, axis), lambda: build.eye(axis.size))
 
@@ -327,7 +327,7 @@ def eye(use: Use) -> Value:
     first = size_of(use.context, trees[0]) if trees else use.context.sizes.fresh()
     if len(trees) == 2 and not unify(size_of(use.context, trees[1]), first):
         raise use.wrong("an identity matrix is square", trees[1])
-    return identity(use.context, first)
+    return identity(first)
 
 
 def repeated(rank: int) -> Rule:

@@ -247,7 +247,7 @@ def normal_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(k % ndim for k in axes)
 
 
-def sum(a: Any, axis: Axis = None, keepdims: bool = False) -> Expr:  # noqa: A001
+def sum(a: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
     """Return the sum over all entries, or along an axis."""
     x = as_expr(a)
     axes = normal_axes(axis, x.ndim)

@@ -125,7 +125,7 @@ class Elaboration:
     def _constant_array(self, tree: Name) -> Value:
         fresh = self.context.sizes.fresh()
         if tree.name in ("I", "eye"):
-            return rules.identity(self.context, fresh)
+            return rules.identity(fresh)
         return rules.constant_array(self.context, build.ones if tree.name == "1" else build.zeros, (fresh,))
 
     def symbol(self, name: str, span: Span, rank: int | None = None) -> Value:

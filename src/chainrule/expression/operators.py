@@ -100,7 +100,7 @@ class Operators:
         return self.arithmetic.numpy_function(function.__name__, "__call__", args, kwargs)
 
     @property
-    def T(self) -> Expr:  # noqa: N802
+    def T(self) -> Expr:
         """The transpose: axes reversed; a vector is its own."""
         return cast("Expr", self.arithmetic.transpose(self))
 
