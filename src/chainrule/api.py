@@ -15,7 +15,6 @@ from chainrule.evaluate import as_array, bind_sizes, evaluate
 from chainrule.explain.narrative import explain
 from chainrule.explain.newton import newton_step
 from chainrule.expression.build import (
-    add,
     as_expr,
     contract,
     diag,
@@ -29,7 +28,6 @@ from chainrule.expression.build import (
     outer,
     power,
     scalar,
-    subtract,
     sum,
     symbol,
     transpose,
@@ -387,8 +385,8 @@ OPERATIONS: dict[str, Op] = dict(CATALOGUE)
 relu, exp = CATALOGUE["relu"], CATALOGUE["exp"]
 
 __all__ = [
-    "Compiled", "Derivation", "Expr", "Symbol", "add", "compile", "contract", "default_name", "derive", "describe",
+    "Compiled", "Derivation", "Expr", "Symbol", "compile", "contract", "default_name", "derive", "describe",
     "diag", "dot", "eye", "formula", "grad", "hessian", "jacobian", "jvp", "kink_value", "matmul", "matrix", "mean",
     "multiply", "newton", "ones", "outer", "parse", "power", "scalar", "simplify", "source",
-    "subtract", "sum", "symbol", "trace", "transpose", "understand", "vector", "vec_form", "vjp", "zeros",
+    "sum", "symbol", "trace", "transpose", "understand", "vector", "vec_form", "vjp", "zeros",
 ]  # fmt: skip
