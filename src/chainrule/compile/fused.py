@@ -23,7 +23,6 @@ from chainrule.compile.nest import Stride
 from chainrule.compile.program import Gram, Load, Program
 from chainrule.compile.rows import Pass, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
-from chainrule.compile.threads import thread_count
 from chainrule.expression.extent import extent_of
 
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
