@@ -1,4 +1,4 @@
-"""Text that this package generated -> a function. The only place where generated text is run."""
+"""Text that this package generated -> a function. Kernels, which are modules, are run by `kernel_files.py`."""
 
 from __future__ import annotations
 
