@@ -353,7 +353,7 @@ def whole_power(context: Context, base: Value, number: int) -> Value:
     if number < 0:
         base = replace(indexed.gufunc(context, CATALOGUE["inv"], [2], base.axes, base), tree=tree)
     if number == 0:
-        return identity(context, base.axes[0])
+        return identity(base.axes[0])
     result = base
     for _ in range(abs(number) - 1):
         result = replace(multiplication.product(context, result, base), tree=tree)
