@@ -108,3 +108,21 @@ def test_what_is_nothing_under_a_condition_is_not_right_under_it() -> None:
     """x ⊙ x is x for a one-hot x, where both are constant; that makes no line right."""
     line = cr.check("x : n\nf = norm(x)\ndf/dx = x * x / norm(x)").lines[-1]
     assert line.verdict == "wrong"
+
+
+def test_a_shape_that_nothing_says_makes_no_line_wrong() -> None:
+    text = "$z = Wx + b$\n\n$p = \\mathrm{softmax}(z)$\n\n$L = -\\sum_k y_k \\log p_k$, where y is one-hot\n\n"
+    lines = cr.check(
+        text + r"$\frac{\partial L}{\partial W} = (p - y) x^T$ and $\frac{\partial L}{\partial b} = p - y$"
+    ).lines
+    assert [line.verdict for line in lines[-2:]] == ["correct", "cannot tell"]
+
+
+def test_a_gradient_called_d_is_no_loss() -> None:
+    """dgamma is a number here; dx is not its derivative."""
+    report = cr.check("h = x * gamma; C = sum((h - t)**2)\ndh = 2 * (h - t)\ndgamma = sum(dh * x)\ndx = dh * gamma")
+    assert report.correct, report
+
+
+def test_written_fractions() -> None:
+    assert cr.check("x : n\nf = ½ ‖x‖²\n∂f/∂x = x").correct

@@ -21,6 +21,7 @@ GREEK |= {"ϕ": "phi", "ϵ": "epsilon", "λ": "lambda", "Λ": "Lambda", "ς": "s
 HATS = {"\u0302": "_hat", "\u0304": "_bar", "\u0305": "_bar", "\u0303": "_tilde", "\u0307": "_dot", "\u20d7": ""}
 BELOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚₜₛₓₐₕᵣ₊₋₌", "0123456789ijklmnptsxahr+-=")
 ABOVE = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᴺⁿᵈᵐᵏᴷᵀ⁽⁾", "0123456789+-NndmkKT()")
+VULGAR = re.compile("[¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]")
 BELOW_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚₜₛₓₐₕᵣ₊₋₌]+")
 ABOVE_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᴺⁿᵈᵐᵏᴷᵀ⁽⁾]+")
 LETTER_INDEX = re.compile(r"(?<=\w)([ᵢⱼₖₗₙₘ]+)")
@@ -47,6 +48,7 @@ CONDITION = re.compile(r"\s*,?\s+(?:if|when|for)\s+|\s*,?\s+(?=(?:otherwise|else
 def tidy(text: str) -> str:
     """Return plain text with Greek letters and accents spelled as names: ŷ is y_hat, δ is delta."""
     parts: list[str] = []
+    text = VULGAR.sub(lambda match: "({}/{})".format(*unicodedata.normalize("NFKC", match.group()).split("⁄")), text)
     for c in unicodedata.normalize("NFD", text):
         if c in HATS and parts and parts[-1] not in "01" and parts[-1][-1:].isalpha():
             parts[-1] += HATS[c]

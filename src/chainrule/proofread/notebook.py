@@ -104,7 +104,7 @@ class Notebook:
         self.learn(shapes)
         self.shapes[name] = meaning.shape
         self.facts.pop(name, None)
-        self.names[name] = meaning
+        self.names[name] = self.dressed(meaning)
 
     def drop(self, name: str) -> None:
         """Forget a definition; what depends on it keeps its meaning."""

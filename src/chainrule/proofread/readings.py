@@ -42,7 +42,17 @@ def best_reading(
             found = verdict, claim
         if verdict.rank == 0:
             break
+    if found is not None and (unsaid := taken_for_a_number(book, *found)):
+        hint = f"nothing says what {unsaid} is, and it was taken for a number; declare it, {unsaid} : n"
+        return Verdict("cannot tell", hint), found[1]
     return found or first or DomainError("this cannot be read")
+
+
+def taken_for_a_number(book: Notebook, verdict: Verdict, claim: Claim) -> str:
+    """Return the variable whose shape is a guess that the line goes against, as b in `z = W x + b`; else ""."""
+    if verdict.status != "wrong" or claim.stated is None or not claim.stated.ndim:
+        return ""
+    return next((x.name for x in claim.wrt if x.name in book.guessed and not x.ndim), "")
 
 
 def clearer(first: ChainruleError | None, other: ChainruleError) -> ChainruleError:

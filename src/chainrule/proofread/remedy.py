@@ -46,7 +46,10 @@ def remedied(line: Line, before: Sequence[Line], layout: str) -> Line:
     claim = line.claim
     if claim is None:
         return replace(line, diagnosis=Diagnosis("shape", line.why), correct=with_columns(line.text))
-    diagnosis = diagnose(claim)
+    try:
+        diagnosis = diagnose(claim)
+    except ChainruleError:  # the verdict stands without it
+        diagnosis = None
     if line.finding in OWN and (diagnosis is None or diagnosis.kind != line.finding):
         diagnosis = own(claim, OWN[line.finding], line.why)
     correct = corrected(line, claim, layout, None if diagnosis is None else diagnosis.repair)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.derivative.differentiate import jacobian, vjp
 from chainrule.errors import ChainruleError, DomainError, UnknownSymbol
@@ -112,7 +112,7 @@ def expression_of(book: Notebook, text: str, form: Form, variables: Sequence[str
             first = first or meaning
             continue
         book.learn(meaning.shapes, passing=True)
-        return meaning
+        return replace(meaning, expression=book.dressed(meaning.expression))
     raise first or DomainError("this cannot be read")
 
 
@@ -163,7 +163,7 @@ def from_loss(book: Notebook, of: str) -> Target | None:
     """Return the gradient of the last scalar that was defined and depends on the name."""
     x = book.symbol(of)
     for name in reversed(book.names):
-        if book.names[name].shape or name == of:
+        if book.names[name].shape or name == of or (name[0] == "d" and name[1:] in book.shapes):
             continue
         e = book.down_to(book.symbol(name), [of])
         if depends_on(e, x):
