@@ -213,14 +213,14 @@ def accepted_classes(mutant: Mutant, claim: Claim) -> frozenset[str]:
 
 
 def table(rows: list[Row]) -> str:
-    lines = [f"{'mutation':22}{'differ':>8}{'found':>9}{'of it if':>10}{'class':>9}{'or among':>10}{'ms each':>9}"]
+    lines = [f"{'mutation':22}{'differ':>8}{'wrong':>9}{'correct if':>11}{'class':>9}{'or among':>10}{'ms each':>9}"]
     total = Row("all")
     for row in rows:
         for key in ("differ", "wrong", "on_condition", "right_class", "among_readings", "seconds"):
             setattr(total, key, getattr(total, key) + getattr(row, key))
     for row in [*rows, total]:
         n = max(row.differ, 1)
-        shares = f"{row.wrong / n:>9.1%}{row.on_condition / n:>10.1%}{row.right_class / n:>9.1%}"
+        shares = f"{(row.wrong - row.on_condition) / n:>9.1%}{row.on_condition / n:>11.1%}{row.right_class / n:>9.1%}"
         shares += f"{row.among_readings / n:>10.1%}"
         lines.append(f"{row.mutation:22}{row.differ:>8}{shares}{1000 * row.seconds / n:>9.0f}")
     return "\n".join(lines)
