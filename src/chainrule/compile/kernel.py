@@ -31,6 +31,8 @@ from chainrule.compile.rows import Pass
 from chainrule.compile.scalars import double, single
 
 UNROLLED = Stride(4)
+ADDED = Stride(8)  # rows that are added to sums at a time: the sums are read and written once for all of them
+STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
 NO_STEPS: Mapping[str, Stride] = MappingProxyType({})
 CALL = re.compile(r"\w\(|\*\*")  # in the scalar code of an operation that costs more than memory does
 HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
@@ -171,7 +173,7 @@ class _Writer:
         return f"{name}[{', '.join([*order[1:], order[0]] if lanes else order)}]"
 
     def total(self, k: int, at: At) -> str:
-        """Return the text of a sum over the rows of a block."""
+        """Return the text of a sum over the rows of some blocks."""
         return f"g{k}[{', '.join(at)}]" if self.program.instructions[k].shape else f"g{k}"
 
     def is_row_sum(self, k: int) -> bool:
@@ -247,7 +249,6 @@ class _Writer:
         body: list[str] = [*self._block_lines()]
         for (level, space), roots in sorted(self.groups.items()):
             body += self._nest(level, space, roots).lines()
-        body += self._totals()
         sizes = self.sizes
         parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(sizes)))]
         parameters += [f"{'f' if axis is None else 'r'}{p}" for p, axis in enumerate(self.task.axes)]
@@ -257,10 +258,14 @@ class _Writer:
             "one = T(1)",
             *self._scratch(),
             "for c in range(first, last):",
-            "    for lo in range(c * chunk, min(n, c * chunk + chunk), block):",
-            "        hi = min(n, c * chunk + chunk, lo + block)",
-            "        size = hi - lo",
-            *("        " + line for line in body),
+            "    end = min(n, c * chunk + chunk)",
+            f"    for start in range(c * chunk, end, {STRETCH} * block):",
+            *("        " + line for line in self._cleared()),
+            f"        for lo in range(start, min(end, start + {STRETCH} * block), block):",
+            "            hi = min(end, lo + block)",
+            "            size = hi - lo",
+            *("            " + line for line in body),
+            *("        " + line for line in self._totals()),
         ]
         text = "\n".join("    " + line for line in lines)
         definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
@@ -282,7 +287,7 @@ class _Writer:
         elif self.lanes and space and summed:
             unroll = tuple(self.steps.get(n, UNROLLED) for n in space)
         elif space and summed and level > 0:
-            unroll = (UNROLLED,)
+            unroll = (ADDED,)
         return Nest(self, tuple(roots), tuple(loops), labels, unroll)
 
     def _calls(self, k: int) -> bool:
@@ -348,6 +353,10 @@ class _Writer:
                 lines.append(f"x{p} = r{p}[lo:hi]")
         lines += [f"o{k} = w{k}[lo:hi]" for k, axis in self._results() if axis is not None]
         return lines
+
+    def _cleared(self) -> list[str]:
+        sums = [k for k, axis in self._results() if axis is None]
+        return [f"g{k}{'[...]' if self.program.instructions[k].shape else ''} = zero" for k in sums]
 
     def _totals(self) -> list[str]:
         lines = []

@@ -11,9 +11,11 @@ from chainrule.compile.blocks import Cut, over_chunks
 from chainrule.compile.rows import Pass
 from chainrule.expression.extent import extent_of
 
-BLOCK = 1 << 16  # bytes of a block that a kernel takes: it stays in the first caches
+BLOCK = 1 << 14  # bytes of a block that a kernel takes: half of a first cache
+LONG_BLOCK = 1 << 18  # where even few rows are more than that: part of a second cache
 BLAS_BLOCK = 1 << 23  # bytes of a block that goes through BLAS
-FEWEST, MOST = 16, 1024  # rows of a block
+FEWEST, MOST = 8, 1024  # rows of a block
+LONG_FEWEST = 16
 LANES = 64  # rows of a block at least where the rows are the inner loop
 
 Values = list[Any]  # of a whole program, by number
@@ -48,9 +50,16 @@ class Layout:
             arrays[k] = np.moveaxis(arrays[k], self.step.axes[k] or 0, 0)
         return arrays
 
+    def _block(self, lanes: bool) -> int:
+        """How many rows a kernel takes at a time: its second look at them finds them in the cache."""
+        fits = BLOCK // self.row_bytes
+        if lanes:
+            return max(LANES, min(MOST, fits)) // 8 * 8
+        return (min(MOST, fits) if fits >= FEWEST else max(LONG_FEWEST, LONG_BLOCK // self.row_bytes)) // 8 * 8
+
     def through_kernel(self, kernel: Callable[..., Any], parameters: Sequence[str], lanes: bool, rows: int) -> Step:
         """Return the function that runs the kernel over all chunks."""
-        block = max(LANES if lanes else FEWEST, min(MOST, BLOCK // self.row_bytes)) // 8 * 8
+        block = self._block(lanes)
         cut = Cut.of(rows, self.row_bytes, self.sum_bytes, block)
         head = (cut.chunk, cut.block, rows, *[extent_of(n, self.sizes) for n in parameters])
 

@@ -40,7 +40,7 @@ class Storage(Protocol):
         """Return the text that writes the value of a row to memory, None if nobody else reads it."""
 
     def total(self, k: int, at: At) -> str:
-        """Return the text of the sum over the rows of the block."""
+        """Return the text of the sum over rows, which block after block is added to."""
 
     def is_row_sum(self, k: int) -> bool:
         """True if the value is a sum over rows."""
@@ -80,6 +80,8 @@ class Nest:
         lines = []
         for k in self.roots:
             held = self._held(k)
+            if self.storage.is_row_sum(k):
+                continue  # it goes on from block to block
             if self._is_reduced(k) and not self._is_local(k, held):
                 gather = self._gather(k)
                 lines.append(f"{self._array(k, held)}[...] = {gather.first if gather else 'zero'}")
@@ -176,13 +178,14 @@ class Nest:
 
     def _sum_in_variable(self, k: int, body: _Body, at: At, parts: list[str], depth: int) -> None:
         acc = body.fresh("t") if depth else self._target(k, ())
+        stored = "+=" if self.storage.is_row_sum(k) else "="
         gather = self._gather(k)
         for part in parts:
             update = Template(gather.update or gather.pair).substitute(acc=acc, z=part) if gather else f"{acc} + {part}"
             body.pre[-1].append(f"{acc} = {update}")
         if depth:
             body.pre[depth].append(f"{acc} = {self._start(k)}")
-            body.post[depth].append(f"{self._target(k, at)} = {self._finish(k, acc)}")
+            body.post[depth].append(f"{self._target(k, at)} {stored} {self._finish(k, acc)}")
 
 
 @dataclass(frozen=True, slots=True)
