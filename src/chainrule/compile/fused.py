@@ -5,7 +5,7 @@ What has no independent rows, and arrays of more than one type, run as the plain
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -26,7 +26,7 @@ from chainrule.compile.source import function_text, made_names
 from chainrule.expression.extent import extent_of
 
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
-SHORT = 32  # entries of a row below which the rows are the inner loop
+SHORT = 32  # entries of an axis below which the rows are the inner loop
 NARROW = 64  # columns up to which products of matrices within a block of rows are loops
 REMEMBERED = 64  # shapes for which a call is laid out once
 
@@ -150,20 +150,38 @@ class RowPass:
         widths += [prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is not None]
         sums = sum(prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is None)
         layout = Layout(step, kind, sizes, shapes, max(1, sum(widths)) * kind.itemsize, 8 * sums)
-        lanes = 1 < max(widths) < SHORT or by_columns
-        found = self._kernel(KINDS[kind], lanes, sizes)
-        if found is None and not lanes and min(widths) <= NARROW:  # a product of matrices
-            lanes, found = True, self._kernel(KINDS[kind], True, sizes)
-        if found is None:
-            return layout.through_blas(self._function, rows)
-        return layout.through_kernel(*found, lanes, rows)
+        extents = self._extents(sizes)
+        for wide in self._ways(extents, by_columns, min(widths) <= NARROW):
+            found = self._kernel(KINDS[kind], wide, extents)
+            if found is not None:
+                return layout.through_kernel(*found, wide >= extents.keys(), rows)
+        return layout.through_blas(self._function, rows)
 
-    def _kernel(self, kind: str, lanes: bool, sizes: Sizes) -> tuple[Callable[..., Any], tuple[str, ...]] | None:
-        named = {n for symbol in self.step.program.arguments for n in symbol.shape if isinstance(n, str) and n in sizes}
-        steps = {n: _stride_of(sizes[n]) for n in sorted(named)} if lanes else {}
-        key = (kind, lanes, *steps.values())
+    def _extents(self, sizes: Sizes) -> dict[str, int]:
+        """The named sizes of rows and of what is free of them, in a fixed order."""
+        steps = self.step.program.instructions
+        return {
+            n: sizes[n] for n in sorted({n for step in steps for n in step.shape if isinstance(n, str) and n in sizes})
+        }
+
+    @staticmethod
+    def _ways(extents: Mapping[str, int], by_columns: bool, narrow: bool) -> Iterator[frozenset[str]]:
+        """Yield the sizes to be wide: all long ones, the longest alone if products of matrices are for loops, none."""
+        long = sorted((n for n, extent in extents.items() if extent >= SHORT), key=lambda n: extents[n])
+        if not by_columns:
+            yield frozenset(long)
+        if narrow and len(long) > 1 and not by_columns:
+            yield frozenset(long[-1:])
+        if narrow or by_columns:
+            yield frozenset()
+
+    def _kernel(
+        self, kind: str, wide: frozenset[str], extents: Mapping[str, int]
+    ) -> tuple[Callable[..., Any], tuple[str, ...]] | None:
+        steps = {n: _stride_of(extent) for n, extent in extents.items() if n not in wide}
+        key = (kind, wide, *steps.values())
         if key not in self._kernels:
-            written = kernel_of(self.step, kind, lanes, steps)
+            written = kernel_of(self.step, kind, wide, steps)
             self._kernels[key] = None if written is None else (kernel_module(written.text).kernel, written.sizes)
         return self._kernels[key]
 

@@ -1,16 +1,16 @@
 """A pass over rows -> the text of one numba kernel that reads every row once.
 
 Rows are taken in blocks that fit the cache. Within a block, values are computed in loop nests, in an order in which
-everything is there when it is read; what one nest leaves for another stands in small arrays of a block's length. Two
-layouts: by rows (the row is the outer loop) where rows are long, by lanes (the row is the inner loop) where they are
-short, so that the inner loop is long in both.
+everything is there when it is read; what one nest leaves for another stands in small arrays of a block's length. Along
+a wide axis values lie as rows do, and its loop is the inner one; values without a wide axis lie in lanes, row beside
+row, and the loop over rows is the inner one. So the inner loop is long in both, and runs over neighbours in memory.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 
@@ -29,6 +29,7 @@ from chainrule.compile.program import (
 from chainrule.compile.recipes import expanded
 from chainrule.compile.rows import Pass
 from chainrule.compile.scalars import double, single
+from chainrule.expression.shape import Shape
 
 UNROLLED = Stride(4)
 ADDED = Stride(8)  # rows that are added to sums at a time: the sums are read and written once for all of them
@@ -58,16 +59,17 @@ class Kernel:
     sizes: tuple[str, ...]  # named sizes, by parameter
 
 
-def kernel_of(task: Pass, kind: str, lanes: bool, steps: Mapping[str, Stride] = NO_STEPS) -> Kernel | None:
+def kernel_of(task: Pass, kind: str, wide: Collection[str], steps: Mapping[str, Stride] = NO_STEPS) -> Kernel | None:
     """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.
 
-    That is so for operations that have no scalar code, and for products of matrices within a block of rows unless the
-    rows are the inner loop. `steps` says how many steps at a time a loop over a size takes, where it is not four.
+    `wide` are the sizes whose loops are inner ones. There is no kernel for operations that have no scalar code, and
+    for products of matrices of two wide sizes. `steps` says how many steps at a time a loop over another size takes,
+    where it is not four.
     """
     body = expanded(task.program)
     if body is None:
         return None
-    writer = _Writer(body, task, kind, lanes, steps)
+    writer = _Writer(body, task, kind, frozenset(wide), steps)
     return writer.kernel() if writer.is_possible() else None
 
 
@@ -76,7 +78,7 @@ class _Writer:
     program: Program
     task: Pass
     kind: str
-    lanes: bool
+    wide: frozenset[str]
     steps: Mapping[str, Stride]
     rows: list[int | None] = field(default_factory=list)
     stored: set[int] = field(default_factory=set)
@@ -99,8 +101,10 @@ class _Writer:
         if isinstance(step.action, Load) and self.rows[k] is None:
             return len(set(step.output)) == len(step.output)
         inner = self._inner(step)
-        is_matrix_product = self.lanes and isinstance(step.action, Contract) and bool(step.summed)
-        if len(set(inner)) < len(inner) or len(inner) > 1 + is_matrix_product or any(isinstance(n, int) for n in inner):
+        most = 2 if isinstance(step.action, Contract) and step.summed else 1  # a product of matrices has two
+        if len(set(inner)) < len(inner) or len(inner) > most or any(isinstance(n, int) for n in inner):
+            return False
+        if len(self.wide.intersection(map(str, inner))) > 1:
             return False
         if any(len(set(sub)) < len(sub) for sub in (*step.subscripts, step.output)):
             return False
@@ -149,32 +153,48 @@ class _Writer:
             p = step.action.position
             row = self.task.axes[p]
             if row is None:
-                return f"f{p}[{', '.join(at)}]" if at else f"f{p}"
-            return self._indexed(f"x{p}", self._ordered(at, row), self.lanes and len(at) > 1)
+                return f"{'h' if p in self._turned() else 'f'}{p}{self._wide_last(step.shape, at)}"
+            return self._indexed(f"x{p}", self._ordered(at, row), step)
         if isinstance(step.action, Length):
             return f"T(n_{self.sizes.index(step.action.size)})"
         return self.home(k, at)
 
     def home(self, k: int, at: At) -> str | None:
         """Return where a value of a row is written."""
-        row = self.rows[k]
+        row, step = self.rows[k], self.program.instructions[k]
         if k not in self.stored or row is None:
             return None
         if k in self.program.outputs:
             return f"o{k}[{', '.join(self._ordered(at, row))}]"
-        return self._indexed(f"s{k}", self._ordered(at, row), self.lanes)
+        return self._indexed(f"s{k}", self._ordered(at, row), step)
 
     @staticmethod
     def _ordered(at: At, row: int) -> list[str]:
         return [at[row], *at[:row], *at[row + 1 :]]
 
-    @staticmethod
-    def _indexed(name: str, order: list[str], lanes: bool) -> str:
-        return f"{name}[{', '.join([*order[1:], order[0]] if lanes else order)}]"
+    def _indexed(self, name: str, order: list[str], step: Instruction) -> str:
+        return f"{name}[{', '.join(order if self._is_wide(step) else [*order[1:], order[0]])}]"
 
-    def total(self, k: int, at: At) -> str:
+    def _is_wide(self, step: Instruction) -> bool:
+        return not self.wide.isdisjoint(map(str, step.shape))
+
+    def _turned(self) -> list[int]:
+        """The arguments free of rows that are copied so that their wide axis is the last one."""
+        shapes = [self.program.instructions[p].shape for p in range(len(self.task.axes))]
+        return [
+            p
+            for p, axis in enumerate(self.task.axes)
+            if axis is None and len(shapes[p]) == 2 and shapes[p][0] in self.wide
+        ]
+
+    def _wide_last(self, shape: Shape, at: Sequence[str]) -> str:
+        """Return an index, with the wide axis last."""
+        order = sorted(zip(shape, at, strict=True), key=lambda pair: pair[0] in self.wide)
+        return f"[{', '.join(variable for _, variable in order)}]" if at else ""
+
+    def total(self, k: int, at: Sequence[str]) -> str:
         """Return the text of a sum over the rows of some blocks."""
-        return f"g{k}[{', '.join(at)}]" if self.program.instructions[k].shape else f"g{k}"
+        return f"g{k}{self._wide_last(self.program.instructions[k].shape, at)}"
 
     def is_row_sum(self, k: int) -> bool:
         """True for a sum over rows."""
@@ -190,17 +210,22 @@ class _Writer:
     def _roots(self) -> list[int]:
         steps = self.program.instructions
         users: dict[int, list[int]] = {k: [] for k in range(len(steps))}
-        for k, step in enumerate(steps):
+        for k, step in reversed(list(enumerate(steps))):
             for operand in step.operands:
-                users[operand].append(k)
+                users[operand] += users[k] if self._is_seen_through(k) else [k]
         skipped = self._loads() | self._numbers()
         return [k for k in range(len(steps)) if k not in skipped and self._is_root(k, users[k])]
+
+    def _is_seen_through(self, k: int) -> bool:
+        step = self.program.instructions[k]
+        is_view = isinstance(step.action, Contract) and len(step.operands) == 1 and not step.summed
+        return is_view and k not in self.program.outputs
 
     def _is_root(self, k: int, users: list[int]) -> bool:
         step = self.program.instructions[k]
         if k in self.program.outputs or step.summed or (isinstance(step.action, Map) and step.action.op.loop.gather):
             return True
-        if isinstance(step.action, Contract) and len(step.operands) == 1:
+        if self._is_seen_through(k):
             return False
         rank = len(step.shape)
         if any(1 + len(self._inner(self.program.instructions[u])) > rank for u in users):
@@ -277,18 +302,25 @@ class _Writer:
         return list(zip(self.program.outputs, self.task.results, strict=True))
 
     def _nest(self, level: int, space: tuple[str, ...], roots: list[int]) -> Nest:
-        inner = [(f"j{k}", f"n_{self.sizes.index(n)}") for k, n in enumerate(space)]
-        loops = [*inner, ("i", "size")] if self.lanes else [("i", "size"), *inner]
+        inner = {n: (f"j{k}", f"n_{self.sizes.index(n)}") for k, n in enumerate(space)}
+        narrow, wide = [n for n in space if n not in self.wide], [inner[n] for n in space if n in self.wide]
+        outer = [inner[n] for n in narrow]
+        loops = [("i", "size"), *outer, *wide] if wide else [*outer, ("i", "size")]
         labels = {k: self._labels(k, space) for k in roots}
-        summed = all(self.program.instructions[k].summed for k in roots)
-        unroll: tuple[Stride, ...] = ()
-        if len(space) == 1 and self._is_costly(roots):
-            pass  # copies of a call gain nothing and take long to compile
-        elif self.lanes and space and summed:
-            unroll = tuple(self.steps.get(n, UNROLLED) for n in space)
-        elif space and summed and level > 0:
-            unroll = (ADDED,)
-        return Nest(self, tuple(roots), tuple(loops), labels, unroll)
+        return Nest(self, tuple(roots), tuple(loops), labels, self._unrolled(level, narrow, bool(wide), roots))
+
+    def _unrolled(self, level: int, narrow: Sequence[str], wide: bool, roots: Sequence[int]) -> tuple[Stride, ...]:
+        """How many steps at a time the outer loops take; only sums gain by more than one."""
+        is_sum = all(self.program.instructions[k].summed for k in roots)
+        if not is_sum or (len(narrow) + wide == 1 and self._is_costly(roots)):
+            return ()  # copies of a call gain nothing and take long to compile
+        within = tuple(self.steps.get(n, UNROLLED) for n in narrow)
+        if not wide:
+            return within
+        if any(self.is_row_sum(k) for k in roots):
+            return (ADDED,)
+        # one row after the other comes from memory faster than several side by side
+        return (UNROLLED, *within) if within or level > 0 else ()
 
     def _calls(self, k: int) -> bool:
         action = self.program.instructions[k].action
@@ -320,32 +352,37 @@ class _Writer:
     def _scratch(self) -> list[str]:
         lines = []
         for k in sorted(self.stored - set(self.program.outputs)):
-            lines.append(f"s{k} = np.empty({self._extent(self.program.instructions[k], self.rows[k], self.lanes)}, T)")
+            lines.append(f"s{k} = np.empty({self._extent(self.program.instructions[k])}, T)")
         for k, axis in self._results():
             shape = self.program.instructions[k].shape
             if axis is None and shape:
-                lines.append(f"g{k} = np.empty(({', '.join(self._size(n) for n in shape)},), T)")
-        if self.lanes:
-            for p, axis in enumerate(self.task.axes):
-                step = self.program.instructions[p]
-                if axis is not None and len(step.shape) > 1:
-                    lines.append(f"x{p} = np.empty({self._extent(step, axis, True)}, T)")
-        return lines
+                extent = self._wide_last(shape, [self._size(n) for n in shape])
+                lines.append(f"g{k} = np.empty(({extent[1:-1]},), T)")
+        lines += [f"x{p} = np.empty({self._extent(self.program.instructions[p])}, T)" for p in self._laid_in_lanes()]
+        return [*lines, *(f"h{p} = np.ascontiguousarray(f{p}.T)" for p in self._turned())]
+
+    def _laid_in_lanes(self) -> list[int]:
+        """The arguments whose blocks are copied, so that rows lie side by side."""
+        steps = self.program.instructions
+        return [
+            p
+            for p, axis in enumerate(self.task.axes)
+            if axis is not None and len(steps[p].shape) > 1 and not self._is_wide(steps[p])
+        ]
 
     def _size(self, n: object) -> str:
         return "block" if n == self.task.size else f"n_{self.sizes.index(str(n))}"
 
-    def _extent(self, step: Instruction, row: int | None, lanes: bool) -> str:
+    def _extent(self, step: Instruction) -> str:
         inner = [self._size(n) for n in step.shape if n != self.task.size]
-        return f"({', '.join([*inner, 'block'] if lanes else ['block', *inner])},)"
+        return f"({', '.join(['block', *inner] if self._is_wide(step) else [*inner, 'block'])},)"
 
     def _block_lines(self) -> list[str]:
-        lines = []
+        lines, copied = [], self._laid_in_lanes()
         for p, axis in enumerate(self.task.axes):
             if axis is None:
                 continue
-            ndim = len(self.program.instructions[p].shape)
-            if self.lanes and ndim > 1:
+            if p in copied:
                 extent = self._size(next(n for n in self.program.instructions[p].shape if n != self.task.size))
                 lines += [f"y{p} = r{p}[lo:hi]", f"for j0 in range({extent}):", "    for i in range(size):"]
                 lines.append(f"        x{p}[j0, i] = y{p}[i, j0]")
@@ -370,7 +407,7 @@ class _Writer:
                 for depth, n in enumerate(shape):
                     lines.append("    " * depth + f"for j{depth} in range({self._size(n)}):")
                 at = ", ".join(f"j{depth}" for depth in range(len(shape)))
-                lines.append("    " * len(shape) + f"q{k}[c, {at}] += g{k}[{at}]")
+                lines.append("    " * len(shape) + f"q{k}[c, {at}] += {self.total(k, at.split(', '))}")
         return lines
 
 

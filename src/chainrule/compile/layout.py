@@ -50,16 +50,16 @@ class Layout:
             arrays[k] = np.moveaxis(arrays[k], self.step.axes[k] or 0, 0)
         return arrays
 
-    def _block(self, lanes: bool) -> int:
+    def _block(self, by_rows: bool) -> int:
         """How many rows a kernel takes at a time: its second look at them finds them in the cache."""
         fits = BLOCK // self.row_bytes
-        if lanes:
+        if not by_rows:
             return max(LANES, min(MOST, fits)) // 8 * 8
         return (min(MOST, fits) if fits >= FEWEST else max(LONG_FEWEST, LONG_BLOCK // self.row_bytes)) // 8 * 8
 
-    def through_kernel(self, kernel: Callable[..., Any], parameters: Sequence[str], lanes: bool, rows: int) -> Step:
+    def through_kernel(self, kernel: Callable[..., Any], parameters: Sequence[str], by_rows: bool, rows: int) -> Step:
         """Return the function that runs the kernel over all chunks."""
-        block = self._block(lanes)
+        block = self._block(by_rows)
         cut = Cut.of(rows, self.row_bytes, self.sum_bytes, block)
         head = (cut.chunk, cut.block, rows, *[extent_of(n, self.sizes) for n in parameters])
 
