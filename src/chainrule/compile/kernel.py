@@ -33,6 +33,7 @@ from chainrule.expression.shape import Shape
 
 UNROLLED = Stride(4)
 ADDED = Stride(8)  # rows that are added to sums at a time: the sums are read and written once for all of them
+PAIRED = Stride(2)  # rows of a product of matrices at a time: with five columns, its sums fit into the registers
 STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
 NO_STEPS: Mapping[str, Stride] = MappingProxyType({})
 CALL = re.compile(r"\w\(|\*\*")  # in the scalar code of an operation that costs more than memory does
@@ -214,14 +215,22 @@ class _Writer:
             for operand in step.operands:
                 users[operand] += users[k] if self._is_seen_through(k) else [k]
         skipped = self._loads() | self._numbers()
-        return [k for k in range(len(steps)) if k not in skipped and self._is_root(k, users[k])]
+        roots: list[int] = []
+        costly: set[int] = set()  # what a nest that needs the value has to call a function for
+        for k in (k for k in range(len(steps)) if k not in skipped):
+            is_costly = self._calls(k) or not costly.isdisjoint(steps[k].operands)
+            if self._is_root(k, users[k], is_costly):
+                roots.append(k)
+            elif is_costly:
+                costly.add(k)
+        return roots
 
     def _is_seen_through(self, k: int) -> bool:
         step = self.program.instructions[k]
         is_view = isinstance(step.action, Contract) and len(step.operands) == 1 and not step.summed
         return is_view and k not in self.program.outputs
 
-    def _is_root(self, k: int, users: list[int]) -> bool:
+    def _is_root(self, k: int, users: list[int], is_costly: bool) -> bool:
         step = self.program.instructions[k]
         if k in self.program.outputs or step.summed or (isinstance(step.action, Map) and step.action.op.loop.gather):
             return True
@@ -230,7 +239,7 @@ class _Writer:
         rank = len(step.shape)
         if any(1 + len(self._inner(self.program.instructions[u])) > rank for u in users):
             return True
-        return len(users) > 1 and self._calls(k)
+        return len(users) > 1 and is_costly
 
     def _space(self, k: int) -> tuple[str, ...]:
         """The sizes of the inner loops, those that the value has before those that it is summed over."""
@@ -305,9 +314,14 @@ class _Writer:
         inner = {n: (f"j{k}", f"n_{self.sizes.index(n)}") for k, n in enumerate(space)}
         narrow, wide = [n for n in space if n not in self.wide], [inner[n] for n in space if n in self.wide]
         outer = [inner[n] for n in narrow]
-        loops = [("i", "size"), *outer, *wide] if wide else [*outer, ("i", "size")]
+        unroll = self._unrolled(level, narrow, bool(wide), roots)
+        loops = [*outer, ("i", "size"), *wide]
+        if wide and not any(self.is_row_sum(k) for k in roots):
+            # rows come from memory one after the other, each for all columns; what adds to memory has the rows next to
+            # the inner loop, because LLVM asks once for all steps of that loop whether what is written is read there
+            loops, unroll = [("i", "size"), *outer, *wide], (*unroll[-1:], *unroll[:-1])
         labels = {k: self._labels(k, space) for k in roots}
-        return Nest(self, tuple(roots), tuple(loops), labels, self._unrolled(level, narrow, bool(wide), roots))
+        return Nest(self, tuple(roots), tuple(loops), labels, unroll)
 
     def _unrolled(self, level: int, narrow: Sequence[str], wide: bool, roots: Sequence[int]) -> tuple[Stride, ...]:
         """How many steps at a time the outer loops take; only sums gain by more than one."""
@@ -317,10 +331,12 @@ class _Writer:
         within = tuple(self.steps.get(n, UNROLLED) for n in narrow)
         if not wide:
             return within
+        if narrow:
+            return (*within, PAIRED)
         if any(self.is_row_sum(k) for k in roots):
             return (ADDED,)
         # one row after the other comes from memory faster than several side by side
-        return (UNROLLED, *within) if within or level > 0 else ()
+        return (UNROLLED,) if level > 0 else ()
 
     def _calls(self, k: int) -> bool:
         action = self.program.instructions[k].action
