@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 
+from chainrule.compile.grouping import Grouping
 from chainrule.compile.nest import At, Nest, Stride
 from chainrule.compile.program import (
     Combine,
@@ -36,7 +37,6 @@ ADDED = Stride(8)  # rows that are added to sums at a time: the sums are read an
 PAIRED = Stride(2)  # rows of a product of matrices at a time: with five columns, its sums fit into the registers
 STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
 NO_STEPS: Mapping[str, Stride] = MappingProxyType({})
-CALL = re.compile(r"\w\(|\*\*")  # in the scalar code of an operation that costs more than memory does
 HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ class _Writer:
     wide: frozenset[str]
     steps: Mapping[str, Stride]
     rows: list[int | None] = field(default_factory=list)
-    stored: set[int] = field(default_factory=set)
-    groups: dict[tuple[int, tuple[str, ...]], list[int]] = field(default_factory=dict)
+    grouping: Grouping = field(init=False)
 
     def __post_init__(self) -> None:
+        self.grouping = Grouping(self.program, self.task.size)
         for step in self.program.instructions:
             self.rows.append(step.shape.index(self.task.size) if self.task.size in step.shape else None)
 
@@ -101,7 +101,7 @@ class _Writer:
     def _is_plain(self, k: int, step: Instruction) -> bool:
         if isinstance(step.action, Load) and self.rows[k] is None:
             return len(set(step.output)) == len(step.output)
-        inner = self._inner(step)
+        inner = self.grouping.inner(step)
         most = 2 if isinstance(step.action, Contract) and step.summed else 1  # a product of matrices has two
         if len(set(inner)) < len(inner) or len(inner) > most or any(isinstance(n, int) for n in inner):
             return False
@@ -118,34 +118,16 @@ class _Writer:
                 return bool(op.loop.gather or (op.is_elementwise and self.line(k)))
         return False
 
-    def _inner(self, step: Instruction) -> list[str | int]:
-        """The sizes of the indices of a step but its row index."""
-        sizes: dict[int, str | int] = {}
-        pairs = [
-            *((self.program.instructions[o].shape, sub) for o, sub in zip(step.operands, step.subscripts, strict=True))
-        ]
-        for shape, sub in [*pairs, (step.shape, step.output)]:
-            sizes.update(zip(sub, shape, strict=True))
-        return [n for n in sizes.values() if n != self.task.size]
-
     def _loads(self) -> set[int]:
         return {k for k, step in enumerate(self.program.instructions) if isinstance(step.action, Load)}
 
     def _numbers(self) -> set[int]:
         return self.program.numbers
 
-    # --- Storage
+    # --- storage
     def line(self, k: int) -> str:
         """Return the scalar code of an operation."""
-        step = self.program.instructions[k]
-        assert isinstance(step.action, Map)
-        op = step.action.op
-        known = {}
-        for p, operand in zip(op.parameters, step.operands, strict=True):
-            action = self.program.instructions[operand].action
-            if isinstance(action, Constant):
-                known[p] = action.value
-        return op.loop.written(known)
+        return self.grouping.line(k)
 
     def place(self, k: int, at: At) -> str | None:
         """Return where a value is read."""
@@ -163,7 +145,7 @@ class _Writer:
     def home(self, k: int, at: At) -> str | None:
         """Return where a value of a row is written."""
         row, step = self.rows[k], self.program.instructions[k]
-        if k not in self.stored or row is None:
+        if k not in self.grouping.stored or row is None:
             return None
         if k in self.program.outputs:
             return f"o{k}[{', '.join(self._ordered(at, row))}]"
@@ -207,81 +189,12 @@ class _Writer:
         named = dict.fromkeys(n for step in self.program.instructions for n in step.shape if isinstance(n, str))
         return [n for n in (*named, *self.program.given) if n != self.task.size]
 
-    # --- which nest computes what
-    def _roots(self) -> list[int]:
-        steps = self.program.instructions
-        users: dict[int, list[int]] = {k: [] for k in range(len(steps))}
-        for k, step in reversed(list(enumerate(steps))):
-            for operand in step.operands:
-                users[operand] += users[k] if self._is_seen_through(k) else [k]
-        skipped = self._loads() | self._numbers()
-        roots: list[int] = []
-        costly: set[int] = set()  # what a nest that needs the value has to call a function for
-        for k in (k for k in range(len(steps)) if k not in skipped):
-            is_costly = self._calls(k) or not costly.isdisjoint(steps[k].operands)
-            if self._is_root(k, users[k], is_costly):
-                roots.append(k)
-            elif is_costly:
-                costly.add(k)
-        return roots
-
-    def _is_seen_through(self, k: int) -> bool:
-        step = self.program.instructions[k]
-        is_view = isinstance(step.action, Contract) and len(step.operands) == 1 and not step.summed
-        return is_view and k not in self.program.outputs
-
-    def _is_root(self, k: int, users: list[int], is_costly: bool) -> bool:
-        step = self.program.instructions[k]
-        if k in self.program.outputs or step.summed or (isinstance(step.action, Map) and step.action.op.loop.gather):
-            return True
-        if self._is_seen_through(k):
-            return False
-        rank = len(step.shape)
-        if any(1 + len(self._inner(self.program.instructions[u])) > rank for u in users):
-            return True
-        return len(users) > 1 and is_costly
-
-    def _space(self, k: int) -> tuple[str, ...]:
-        """The sizes of the inner loops, those that the value has before those that it is summed over."""
-        step = self.program.instructions[k]
-        return tuple(sorted(map(str, self._inner(step)), key=lambda n: n not in step.shape))
-
-    def _arrange(self) -> None:
-        roots = self._roots()
-        level: dict[int, int] = {}
-        needs: dict[int, set[int]] = {}
-        for k in roots:
-            needs[k] = self._needs(k, set(roots))
-            level[k] = max((level[m] + self._waits(k, m) for m in needs[k]), default=0)
-            self.groups.setdefault((level[k], self._space(k)), []).append(k)
-        for k in roots:
-            mine = (level[k], self._space(k))
-            self.stored |= {m for m in needs[k] if (level[m], self._space(m)) != mine}
-        self.stored |= set(self.program.outputs)
-
-    def _needs(self, k: int, roots: set[int]) -> set[int]:
-        found: set[int] = set()
-        stack = list(self.program.instructions[k].operands)
-        while stack:
-            m = stack.pop()
-            if m in roots:
-                found.add(m)
-            else:
-                stack.extend(self.program.instructions[m].operands)
-        return found
-
-    def _waits(self, k: int, m: int) -> bool:
-        """True if `k` cannot be computed in the same loops as `m`."""
-        step = self.program.instructions[m]
-        reduced = step.summed or (isinstance(step.action, Map) and step.action.op.loop.gather)
-        return bool(reduced) or self._space(k) != self._space(m)
-
     # --- text
     def kernel(self) -> Kernel:
         """Return the text."""
-        self._arrange()
+        self.grouping.arrange()
         body: list[str] = [*self._block_lines()]
-        for (level, space), roots in sorted(self.groups.items()):
+        for (level, space), roots in sorted(self.grouping.groups.items()):
             body += self._nest(level, space, roots).lines()
         sizes = self.sizes
         parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(sizes)))]
@@ -326,7 +239,7 @@ class _Writer:
     def _unrolled(self, level: int, narrow: Sequence[str], wide: bool, roots: Sequence[int]) -> tuple[Stride, ...]:
         """How many steps at a time the outer loops take; only sums gain by more than one."""
         is_sum = all(self.program.instructions[k].summed for k in roots)
-        if not is_sum or (len(narrow) + wide == 1 and self._is_costly(roots)):
+        if not is_sum or (len(narrow) + wide == 1 and self.grouping.is_costly(roots)):
             return ()  # copies of a call gain nothing and take long to compile
         within = tuple(self.steps.get(n, UNROLLED) for n in narrow)
         if not wide:
@@ -337,22 +250,6 @@ class _Writer:
             return (ADDED,)
         # one row after the other comes from memory faster than several side by side
         return (UNROLLED,) if level > 0 else ()
-
-    def _calls(self, k: int) -> bool:
-        action = self.program.instructions[k].action
-        return isinstance(action, Map) and not action.op.loop.gather and bool(CALL.search(self.line(k)))
-
-    def _is_costly(self, roots: Sequence[int]) -> bool:
-        """True if what a nest computes, and not only reads, has calls in it."""
-        stack, seen = list(roots), set(roots)
-        while stack:
-            k = stack.pop()
-            if self._calls(k):
-                return True
-            new = {m for m in self.program.instructions[k].operands if m not in self.stored} - seen
-            stack.extend(new)
-            seen |= new
-        return False
 
     def _labels(self, k: int, space: tuple[str, ...]) -> dict[int, str]:
         step = self.program.instructions[k]
@@ -367,7 +264,7 @@ class _Writer:
 
     def _scratch(self) -> list[str]:
         lines = []
-        for k in sorted(self.stored - set(self.program.outputs)):
+        for k in sorted(self.grouping.stored - set(self.program.outputs)):
             lines.append(f"s{k} = np.empty({self._extent(self.program.instructions[k])}, T)")
         for k, axis in self._results():
             shape = self.program.instructions[k].shape
