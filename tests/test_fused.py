@@ -16,6 +16,7 @@ import pytest
 import chainrule as cr
 from chainrule.compile.fused import Fused
 from chainrule.compile.lower import lower
+from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import row_plan
 from chainrule.expression.node import Expr
 from chainrule.expression.op import CATALOGUE
@@ -121,6 +122,17 @@ def test_float32_is_kept(name: str) -> None:
 def test_short_rows(d: int) -> None:
     exprs = joint("the article's cost")
     agree(exprs, arrays(exprs, d=d))
+
+
+@pytest.mark.parametrize(
+    ("d", "k"),
+    [(100, 10), *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [(33, 1), (40, 33), (7, 36), (36, 36)])],
+)
+def test_products_of_long_and_short_rows(d: int, k: int) -> None:
+    exprs = joint("softmax regression")
+    values = arrays(exprs, d=d, k=k)
+    agree(exprs, values)
+    agree(exprs, {**values, "W": np.asfortranarray(values["W"]), "X": np.asfortranarray(values["X"])})
 
 
 @pytest.mark.parametrize("order", ["F", "strided", "reversed", "read-only", "transposed"])
@@ -268,6 +280,26 @@ def test_layers(centred: bool, kind: type) -> None:
 
 
 # --- memory
+def test_results_that_somebody_holds_are_left_alone() -> None:
+    X = cr.matrix("X", "N", "d")
+    fused = cr.compile(cr.tanh(X), backend="numba")
+    held = [fused(X=np.full((4000, 40), 0.1 * k)) for k in range(3)]
+    tail = held.pop()[-1:]  # a view holds its array
+    fused(X=np.full((4000, 40), 5.0))
+    np.testing.assert_allclose(tail[0], np.tanh(0.2))
+    np.testing.assert_allclose([a[0, 0] for a in held], np.tanh([0.0, 0.1]))
+
+
+def test_results_that_nobody_holds_are_used_again() -> None:
+    kept = Reused()
+    shape, kind = (1 << 17,), np.dtype(np.float64)
+    place = kept.empty(shape, kind).ctypes.data
+    again = kept.empty(shape, kind)
+    assert again.ctypes.data == place
+    assert kept.empty(shape, kind).ctypes.data != place
+    assert kept.empty((4,), kind).shape == (4,)
+
+
 MEMORY = """
 import resource, numpy as np, chainrule as cr
 shapes = {"X": ("N", "d"), "w": "d", "b": (), "y": "N"}

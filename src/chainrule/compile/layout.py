@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.blocks import Cut, over_chunks
+from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass
 from chainrule.expression.extent import extent_of
 
@@ -41,6 +42,7 @@ class Layout:
         self.shapes = shapes
         self.row_bytes = row_bytes
         self.sum_bytes = sum_bytes
+        self.rooms = [Reused() for _ in shapes]
         self.moved = [k for k, axis in enumerate(step.axes) if axis]
 
     def _taken(self, values: Values) -> list[Any]:
@@ -106,12 +108,12 @@ class Layout:
         """Return the arrays to write to, rows first, and those arrays with their axes in place."""
         results: list[Any] = []
         whole: list[Any] = []
-        for shape, axis in zip(self.shapes, self.step.results, strict=True):
+        for shape, axis, room in zip(self.shapes, self.step.results, self.rooms, strict=True):
             if axis is None:
                 results.append(np.zeros((cut.chunks, *shape)))
                 whole.append(None)
             else:
-                array = np.empty((*shape[:axis], rows, *shape[axis:]), self.kind)
+                array = room.empty((*shape[:axis], rows, *shape[axis:]), self.kind)
                 whole.append(array)
                 results.append(np.moveaxis(array, axis, 0) if axis else array)
         return results, whole

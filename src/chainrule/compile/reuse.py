@@ -1,0 +1,50 @@
+"""Arrays for large results, used again when nobody holds them any more.
+
+Fresh memory costs as much as a pass over it: the system clears every page of it when it is first written. So an array
+that was handed out is kept, and handed out again once its last holder has let go of it: the caller, or whoever has a
+view of it, since views hold their array.
+"""
+
+from __future__ import annotations
+
+import sys
+from math import prod
+from typing import Any
+
+import numpy as np
+
+SMALLEST, LARGEST = 1 << 20, 1 << 26  # bytes of an array that is kept
+
+
+class Reused:
+    """One array at a time, for results of one shape and type."""
+
+    def __init__(self) -> None:
+        self._kept: list[np.ndarray] = []
+
+    def empty(self, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:
+        """Return an array of this shape and type whose entries are anything, and which nobody else holds."""
+        if not SMALLEST <= prod(shape) * kind.itemsize <= LARGEST:
+            return np.empty(shape, kind)
+        try:
+            array = self._kept.pop()  # in one step: of two threads only one gets it
+        except IndexError:
+            array = np.empty(shape, kind)
+        else:
+            if sys.getrefcount(array) != ALONE or array.shape != shape or array.dtype != kind:
+                array = np.empty(shape, kind)
+        if ALONE:
+            self._kept.append(array)
+        return array
+
+
+def _count_alone() -> int:
+    """Return what `sys.getrefcount` says of an array that one variable holds; 0 if counts mean nothing here."""
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return 0  # another thread may take hold of the array between the question and its answer
+    kept = [np.empty(0)]
+    array = kept.pop()
+    return sys.getrefcount(array)
+
+
+ALONE = _count_alone()
