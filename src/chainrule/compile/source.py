@@ -66,7 +66,7 @@ def function_body(program: Program, names: Names, dialect: Dialect = IN_NUMPY, i
     primitives = Primitives(program, names, dialect, into)
     lines = primitives.lines()
     results = _results(program, primitives)
-    head = _size_lines(program, names, "\n".join([*(line.text for line in lines), *results]))
+    head = size_lines(program, names, "\n".join([*(line.text for line in lines), *results]))
     if primitives.uses_dtype or any("dtype" in r for r in results):
         head.insert(0, _types(program, names, dialect))
     return Body(head, lines, results, primitives.groups)
@@ -128,7 +128,8 @@ def with_shape(line: str, shape: Shape | None, names: Names) -> str:
     return line if shape is None else f"{line}  # {shape_words(shape, names)}"
 
 
-def _size_lines(program: Program, names: Names, text: str) -> list[str]:
+def size_lines(program: Program, names: Names, text: str) -> list[str]:
+    """Write the lines that take from the arguments' shapes the sizes which a text uses."""
     lines = []
     for size in program.sizes:
         place, name = program.place_of(size), names.sizes[size]
