@@ -11,7 +11,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,12 @@ from chainrule.compile.kernel import CALL, HEADER
 from chainrule.compile.kernel_files import kernel_module
 from chainrule.compile.loop_code import Scope
 from chainrule.compile.loops import Loop, Nest
-from chainrule.compile.program import Map, Program, Put, Take
+from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.source import made_names, parameters, size_lines
 from chainrule.compile.writing import Names
 from chainrule.errors import DomainError
+from chainrule.expression.extent import is_derived
 from chainrule.expression.shape import Shape
 
 LITTLE = 1 << 16  # steps of all loops, as long as calling the kernels takes: about 10 µs
@@ -41,14 +42,17 @@ SCOPE = {
     "ordered": np.array,
 }
 
+# actions that read, of arrays whose sizes agree, only entries that exist: a slice may ask for others
+SAFE = Load | Length | Constant | Contract | Combine | Divide | Map
+
 Run = Callable[..., Any]
 
 
 def on_little_data(program: Program) -> Run:
     """Return a function of the arguments that returns the outputs, or None for what is not for it.
 
-    That is much data, arrays of more than one type, and programs whose steps are not all loops. It takes arrays and
-    NumPy scalars whose shapes fit, and given sizes.
+    That is much data, arrays of more than one type, and programs that are not all loops. It takes arrays and NumPy
+    scalars whose shapes fit, then the given sizes.
     """
     found = _whole(program)
     if found is None:
@@ -73,11 +77,12 @@ class _Whole:
 
 def _whole(program: Program) -> _Whole | None:
     """Return the two functions, or None if loops in numba cannot do what the program says."""
-    steps = program.instructions
-    if program.positions or any(isinstance(step.action, Take | Put) for step in steps):
+    found = unfolded(program)
+    if any(is_derived(n) for symbol in program.arguments for n in symbol.shape):
         return None
-    names = made_names(program)
-    code = _Code(unfolded(program), names)
+    if program.positions or not all(isinstance(step.action, SAFE) for step in found.instructions):
+        return None
+    code = _Code(found, made_names(program))
     if any(code.loops.is_whole(k) for k in code.loops.stored):
         return None
     try:
@@ -192,4 +197,4 @@ def _steps(code: _Code) -> str:
     for step in code.steps:
         if isinstance(step.action, Map) and CALL.search(step.action.op.loop.written({})):
             found[" * ".join(sorted(map(names.size, step.shape)))] += OF_A_CALL
-    return " + ".join(f"{times} * {text}" if text else str(times) for text, times in found.items())
+    return " + ".join(f"{times} * {text}" for text, times in found.items() if text) or "0"
