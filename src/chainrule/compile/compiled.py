@@ -168,6 +168,7 @@ def _check_structured(backend: str, constant: Sequence[str]) -> None:
 ENTRY_SCOPE = {
     "ndarray": np.ndarray,
     "float64": np.float64,
+    "float32": np.float32,
     "double": np.dtype(np.float64),
     "single": np.dtype(np.float32),
 }

@@ -23,6 +23,7 @@ from chainrule.compile.nest import Stride
 from chainrule.compile.program import Gram, Load, Program
 from chainrule.compile.rows import Pass, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
+from chainrule.compile.whole import on_little_data
 from chainrule.expression.extent import extent_of
 
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
@@ -54,11 +55,18 @@ class Fused:
         # BLAS computes half of a matrix times itself, faster on all rows at once than any number of blocks
         self._is_symmetric = any(isinstance(step.action, Gram) for step in fused(program).instructions)
         self._known: dict[tuple[Any, ...], list[Step]] = {}
+        self._on_little_data: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the outputs."""
         if self.plan is None or self._is_symmetric:
             return self.run(*arguments)
+        if self._on_little_data is None:
+            self._on_little_data = on_little_data(self.program)
+        found = self._on_little_data(*arguments)
+        return self._by_rows(arguments) if found is None else found
+
+    def _by_rows(self, arguments: tuple[Any, ...]) -> Any:
         key: tuple[Any, ...] = tuple([(a.dtype, a.shape) for a in arguments[: self._count]]), arguments[self._count :]
         widest = self._widest
         if widest is not None:

@@ -16,9 +16,11 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 
 VARIABLE = "CHAINRULE_CACHE"  # the environment variable that names another directory
+_LOADING = Lock()
 
 
 def cache_directory() -> Path:
@@ -43,9 +45,11 @@ def module_name(text: str) -> str:
 def kernel_module(text: str) -> ModuleType:
     """Return the module with this text: the loaded one, the one on disk, or a new one."""
     name = module_name(text)
-    found = sys.modules.get(name)
-    if found is not None:
-        return found
+    with _LOADING:  # a module is listed before it has run: another thread would find it without its function
+        return sys.modules.get(name) or _loaded(name, text)
+
+
+def _loaded(name: str, text: str) -> ModuleType:
     with suppress(OSError, RuntimeError):  # numba raises RuntimeError where it cannot keep what it compiles
         return _from_file(name, text, cache_directory())
     sys.modules.pop(name, None)

@@ -15,8 +15,7 @@ from chainrule.compile.primitives import Primitives
 from chainrule.compile.program import Load, Program
 from chainrule.compile.writing import Line, Names
 from chainrule.expression.extent import is_derived
-from chainrule.expression.node import Symbol
-from chainrule.expression.shape import Shape
+from chainrule.expression.shape import Shape, Size
 
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}\Z")
 OURS = re.compile(r"(v|a|n)\d+\Z|n_")  # the form of the names made here
@@ -66,7 +65,7 @@ def function_body(program: Program, names: Names, dialect: Dialect = IN_NUMPY, i
     primitives = Primitives(program, names, dialect, into)
     lines = primitives.lines()
     results = _results(program, primitives)
-    head = _size_lines(program, names, "\n".join([*(line.text for line in lines), *results]))
+    head = size_lines(program, names, "\n".join([*(line.text for line in lines), *results]))
     if primitives.uses_dtype or any("dtype" in r for r in results):
         head.insert(0, _types(program, names, dialect))
     return Body(head, lines, results, primitives.groups)
@@ -128,7 +127,8 @@ def with_shape(line: str, shape: Shape | None, names: Names) -> str:
     return line if shape is None else f"{line}  # {shape_words(shape, names)}"
 
 
-def _size_lines(program: Program, names: Names, text: str) -> list[str]:
+def size_lines(program: Program, names: Names, text: str) -> list[str]:
+    """Write the lines that take from the arguments' shapes the sizes which a text uses."""
     lines = []
     for size in program.sizes:
         place, name = program.place_of(size), names.sizes[size]
@@ -185,33 +185,54 @@ def entry_text(program: Program, names: Names) -> str:
     They can if all are arrays of one float type in the right shapes; a Python number takes their type.
     """
     pairs = list(zip(names.arguments, program.arguments, strict=True))
-    first = next((own for own, symbol in pairs if symbol.shape), None)
-    number = f"{first}.dtype.type" if first else "float64"
-    plain = f" and {first}.__class__ is ndarray" if first else ""
-    scalars = [own for own, symbol in pairs if not symbol.shape]
-    lines = [f"if {own}.__class__ is float{plain}:\n    {own} = {number}({own})" for own in scalars]
-    given = [names.sizes[size] for size in program.given]
-    conditions = [*_array_conditions(pairs), *(f"{own}.__class__ is {number}" for own in scalars)]
-    conditions += [f"{own}.__class__ is int and {own} >= 0" for own in given]
-    parameters = [*names.arguments, *given]
-    condition = "\n    and ".join(conditions) or "True"
-    lines += [f"if (\n    {condition}\n):\n    return ({''.join(f'{own}, ' for own in parameters)})", "return None"]
-    return f"def enter({', '.join(parameters)}):\n{textwrap.indent(chr(10).join(lines), '    ')}\n"
+    arrays = [(own, symbol.shape) for own, symbol in pairs if symbol.shape]
+    if any(is_derived(size) for _, shape in arrays for size in shape):
+        lines = ["return None"]  # sizes such as n-1 are compared one by one
+    else:
+        lines = [*_type_lines([own for own, _ in arrays]), *_shape_lines(arrays, names)]
+        lines += [_number_line(own) for own, symbol in pairs if not symbol.shape]
+        lines += [_unless(f"{own}.__class__ is int and {own} >= 0") for own in (names.sizes[n] for n in program.given)]
+        lines.append(f"return ({''.join(f'{own}, ' for own in parameters(program, names))})")
+    return f"def enter({', '.join(parameters(program, names))}):\n{textwrap.indent(chr(10).join(lines), '    ')}\n"
 
 
-def _array_conditions(pairs: Sequence[tuple[str, Symbol]]) -> list[str]:
-    seen: dict[str, str] = {}
-    conditions: list[str] = []
-    arrays = [(own, symbol) for own, symbol in pairs if symbol.shape]
-    if any(is_derived(size) for _, symbol in arrays for size in symbol.shape):
-        return ["False"]  # sizes such as n-1 are compared one by one
-    for own, symbol in arrays:
-        first = arrays[0][0]
-        same = f"{own}.dtype is {first}.dtype" if own != first else f"({own}.dtype is double or {own}.dtype is single)"
-        conditions += [f"{own}.__class__ is ndarray", same, f"{own}.ndim == {symbol.ndim}"]
-        for axis, size in enumerate(symbol.shape):
-            here = f"{own}.shape[{axis}]"
-            wanted = size if isinstance(size, int) else seen.setdefault(size, here)
-            if wanted != here:
-                conditions.append(f"{here} == {wanted}")
-    return conditions
+def _unless(condition: str) -> str:
+    return f"if not ({condition}):\n    return None"
+
+
+def _type_lines(arrays: Sequence[str]) -> list[str]:
+    if not arrays:
+        return ["number = float64"]
+    lines = [
+        _unless(f"{' is '.join(f'{own}.__class__' for own in arrays)} is ndarray"),
+        f"kind = {arrays[0]}.dtype",
+        "if kind is double:\n    number = float64",
+        "elif kind is single:\n    number = float32",
+        "else:\n    return None",
+    ]
+    same = " and ".join(f"{own}.dtype is kind" for own in arrays[1:])
+    return [*lines, _unless(same)] if same else lines
+
+
+def _shape_lines(arrays: Sequence[tuple[str, Shape]], names: Names) -> list[str]:
+    """Compare the shapes: an array that shows a new size is unpacked, any other has the shape that is known by then."""
+    known: set[Size] = set()
+    lines = []
+    for own, shape in arrays:
+        new: dict[Size, int] = {
+            n: k for k, n in reversed(list(enumerate(shape))) if isinstance(n, str) and n not in known
+        }
+        if new:
+            shown = [names.size(n) if new.get(n) == k else f"s{k}" for k, n in enumerate(shape)]
+            lines += [_unless(f"{own}.ndim == {len(shape)}"), f"{', '.join(shown)}, = {own}.shape"]
+            same = [f"s{k} == {names.size(n)}" for k, n in enumerate(shape) if new.get(n) != k]
+            lines += [_unless(" and ".join(same))] if same else []
+        else:
+            lines.append(_unless(f"{own}.shape == ({', '.join(map(names.size, shape))},)"))
+        known.update(new)
+    return lines
+
+
+def _number_line(own: str) -> str:
+    wrong = f"if {own}.__class__ is not float:\n        return None\n    {own} = number({own})"
+    return f"if {own}.__class__ is not number:\n    {wrong}"
