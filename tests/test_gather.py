@@ -20,6 +20,7 @@ CASES = {  # formula: (shapes, by what, how the gradient is printed)
     "sum(A[p, q]**2)": ({"p": "k", "q": "k"}, "A", None),
     "sum(A[c]**3)": ({"c": ()}, "A", None),
     "sum(x[1:][p]**3)": ({}, "x", None),
+    "sum(diag(A)[p]**3)": ({"A": ("n", "n"), "p": "k"}, "A", None),
     "sum(take_along_axis(tanh(Z), J, axis=1)**2)": ({"Z": ("N", "K"), "J": ("N", "k")}, "Z", None),
     NEGATIVE_LOG: ({"Z": ("N", "K"), "y": "N"}, "Z", "(1/N) (softmax(Z) − onehot(y))"),
 }
