@@ -70,6 +70,7 @@ PARTS = {
     "steps of two": (c[::2], c[4:0:-2], grad(total(c[::2] ** 3), c), grad(total(c[4:0:-2] ** 3), c)),
     "put together": (concatenate([u, v]), stack([u, v]), ravel(A), grad(dot(ravel(A), ravel(A @ A)), A), A[:, -1]),
     "norms": (u / dot(u, u) ** 0.5, grad(dot(u, u) ** 0.5, u), where(u > 0, 2, 0.5) * v, maximum(u, 0.25), b**u),
+    "parts of diagonals": (diag(A)[1:], diag(A)[2], diag(A)[::-1], A[1:] + diag(A), grad(total(diag(A)[1:] ** 3), A)),
     "slopes on diagonals": (contract("ij,k->ijk", A, u), jacobian(A * X[0, 0], A), jacobian(exp(u), u) * 2),
 }
 

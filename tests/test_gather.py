@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule.errors import DomainError, ShapeError
 from chainrule.evaluate import evaluate_all
+from chainrule.expression.build import size
+from chainrule.expression.extent import extent_of
+from chainrule.expression.gather import position_limits, take
+from chainrule.expression.node import Expr
 from chainrule.render.input import source_text
 from chainrule.verify.sample import generic_points
+from test_takeaway import check_plain, run_clean, write
 
 NEGATIVE_LOG = "-mean(log_softmax(Z)[arange(N), y])"
 CASES = {  # formula: (shapes, by what, how the gradient is printed)
@@ -17,9 +25,12 @@ CASES = {  # formula: (shapes, by what, how the gradient is printed)
     "sum(x[idx] * a[idx])": ({"x": "n", "a": "n"}, "x", "onehot(idx)ᵀ a[idx]"),
     "norm(W[:, idx] - B)**2": ({}, "W", "2(W[:, idx] − B) onehot(idx)"),
     "sum(tanh(E[t] @ W))": ({"E": ("V", "d"), "t": ("B", "T")}, "E", None),
+    "sum(W[idx[1:]]**3)": ({"idx": "N"}, "W", None),
+    "sum(x[t[t]]**2)": ({"x": "n", "t": "n"}, "x", None),
     "sum(A[p, q]**2)": ({"p": "k", "q": "k"}, "A", None),
     "sum(A[c]**3)": ({"c": ()}, "A", None),
     "sum(x[1:][p]**3)": ({}, "x", None),
+    "sum(diag(A)[p]**3)": ({"A": ("n", "n"), "p": "k"}, "A", None),
     "sum(take_along_axis(tanh(Z), J, axis=1)**2)": ({"Z": ("N", "K"), "J": ("N", "k")}, "Z", None),
     NEGATIVE_LOG: ({"Z": ("N", "K"), "y": "N"}, "Z", "(1/N) (softmax(Z) − onehot(y))"),
 }
@@ -83,10 +94,11 @@ def test_rows_that_come_twice_are_added_up() -> None:
     np.testing.assert_array_equal(value, expected)
 
 
-def test_single_precision_stays() -> None:
-    f = cr.compile(cr.grad(cr.parse("sum((W[idx] - Y)**2)"), "W"))
+@pytest.mark.parametrize("positions", ["idx", "idx[::-1]", "idx[idx]"])
+def test_single_precision_stays(positions: str) -> None:
+    f = cr.compile(cr.grad(cr.parse(f"sum((W[{positions}] - Y)**2)", {"idx": "p"}), "W"))
     W, Y = np.ones((5, 2), np.float32), np.zeros((3, 2), np.float32)
-    assert f(W=W, Y=Y, idx=np.array([4, 0, 4])).dtype == np.float32
+    assert f(W=W, Y=Y, idx=np.array([2, 0, 2])).dtype == np.float32
 
 
 @pytest.mark.parametrize("idx", [[0, 5], [-1, 0], [0.5, 1.0]])
@@ -114,3 +126,144 @@ def test_cross_entropy_with_classes() -> None:
     e = cr.parse("cross_entropy(Z, y)", shapes=shapes)
     assert e is cr.parse(NEGATIVE_LOG, shapes=shapes)
     assert e is cr.cross_entropy(cr.matrix("Z", "N", "K"), cr.vector("y", "N"))
+
+
+def test_a_size_that_only_one_hot_rows_have() -> None:
+    e = cr.parse("onehot(y, K).T @ A", {"y": "N", "A": ("N", "d")})
+    assert e.shape == ("K", "d")
+    assert cr.derive(e, "A").verified
+
+
+# --- code to take away
+def with_gradient(formula: str, shapes: dict[str, object], *names: str) -> tuple[Expr, ...]:
+    e = cr.parse(formula, shapes=shapes)
+    return (e, *(cr.grad(e, name) for name in names))
+
+
+LOOKUP = with_gradient("sum((W[idx] - Y)**2)", {}, "W", "Y")
+CLASSES = with_gradient("cross_entropy(Z, y)", {"Z": ("N", "K"), "y": "N"}, "Z")
+ALONG = with_gradient("sum(take_along_axis(tanh(Z), J, axis=1)**2)", {"Z": ("N", "K"), "J": ("N", "k")}, "Z")
+x, t, n = cr.vector("x", "n"), cr.vector("t", "n"), size("n")
+LOOPS: dict[str, tuple[Expr, ...]] = {
+    "lookup": LOOKUP,
+    "classes": CLASSES,
+    "along": ALONG,
+    "some_positions": with_gradient("sum(W[idx[1:]]**3)", {"idx": "N"}, "W"),
+    "at_positions_at_positions": with_gradient("sum(x[t[t]]**2)", {"x": "n", "t": "n"}, "x"),
+    "positions_that_count": with_gradient("sum(x[idx]**2 * idx)", {"x": "n", "idx": "N"}, "x"),
+    "computed_positions": (take(x, n - 1 - t), cr.grad(cr.sum(take(x, n - 1 - t) ** 3), x)),
+    "on_both_axes": with_gradient("logdet(S[p][:, p] @ S[p][:, p].T + eye(k))", {"S": ("n", "n"), "p": "k"}, "S"),
+    "within_zeros": with_gradient("sum(concatenate([tanh(x)[t], y])**3)", {"x": "n", "t": "k", "y": "m"}, "x", "y"),
+    "rows_alone": (
+        cr.parse("onehot(y, K)", shapes={"y": "N"}),
+        cr.parse("onehot(y, K).T @ A", {"y": "N", "A": ("N", "d")}),
+    ),
+    "split_and_cut": (cr.grad(cr.parse("sum(ravel(A)**3)"), "A")[1:],),
+}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.backend(name)) for name in ("numba", "c")])
+def loops(request: pytest.FixtureRequest) -> str:
+    """A language with loops that is here."""
+    name: str = request.param
+    if name == "c" and shutil.which("gcc") is None:
+        pytest.skip("there is no gcc here")
+    if name != "c":
+        pytest.importorskip(name)
+    return name
+
+
+def all_values(exprs: tuple[Expr, ...]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    return next(generic_points(list(exprs), 1))
+
+
+def test_loops_agree_with_the_interpreter(loops: str, tmp_path: Path) -> None:
+    few = ("lookup", "classes", "along", "computed_positions")  # numba takes seconds for each
+    check_plain(loops, tmp_path, {name: LOOPS[name] for name in (LOOPS if loops == "c" else few)})
+
+
+@pytest.mark.slow
+@pytest.mark.backend("numba")
+def test_all_loops_in_numba(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    check_plain("numba", tmp_path, LOOPS)
+
+
+@pytest.mark.backend("c")
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_second_derivatives_in_c(kind: type, tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("there is no gcc here")
+    functions = {}
+    for k, (formula, (shapes, name, _)) in enumerate(CASES.items()):
+        e = cr.parse(formula, shapes=shapes)
+        functions[f"f{k}"] = (e, cr.grad(e, name), cr.hessian(e, name))
+    check_plain("c", tmp_path, functions, kind)
+
+
+def test_loops_add_up_what_comes_twice_and_take_nothing(loops: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    twice = {"W": rng.normal(size=(3, 2)), "Y": rng.normal(size=(4, 2)), "idx": np.array([2, 0, 2, 2])}
+    nothing = {"W": np.ones((3, 2)), "Y": np.ones((0, 2)), "idx": np.zeros(0, int)}
+    nowhere = {"W": np.ones((0, 2)), "Y": np.ones((0, 2)), "idx": np.zeros(0, int)}
+    for k, point in enumerate((twice, nothing, nowhere)):
+        sizes = {"m": len(point["W"]), "n": 2, "p": len(point["idx"])}
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        check_plain(loops, folder, {"lookup": LOOKUP}, at=lambda _, p=point, s=sizes: (p, s))
+
+
+BAD = {  # a position that is not there: too large, or negative
+    "lookup": (LOOKUP, "idx"),
+    "classes": (CLASSES, "y"),
+    "classes_in_the_gradient": (CLASSES[1:], "y"),
+    "along": (ALONG, "J"),
+    "computed_positions": (LOOPS["computed_positions"], "t"),
+}
+
+
+def test_loops_refuse_positions_that_do_not_exist(loops: str, tmp_path: Path) -> None:
+    """C returns 2, numba raises, and what an argument holds is refused before anything is written."""
+    for name, (exprs, held) in BAD.items():
+        point, sizes = all_values(exprs)
+        expected = [np.asarray(part) for part in evaluate_all(list(exprs), point, sizes)]
+        for change, bad in {"above": 10**6, "last": sizes_of(exprs, sizes), "below": -1}.items():
+            places = point[held].copy()
+            places.flat[-1] = bad
+            with pytest.raises(DomainError, match="whole numbers from 0"):
+                evaluate_all(list(exprs), point | {held: places}, sizes)
+            write(loops, tmp_path, f"{name}_{change}", exprs, point | {held: places}, sizes, expected, fails=True)
+    names = [f"{name}_{change}" for name in BAD for change in ("above", "last", "below")]
+    results = run_clean(loops, tmp_path, names)
+    for name in names:
+        if loops == "numba":
+            assert "positions are whole numbers from 0 to n_" in str(results[f"{name}.error"])
+        else:
+            assert results[f"{name}.status"] == 2
+        if loops == "c" and not name.startswith("computed"):
+            assert all(
+                np.isnan(part).all() for key, part in results.items() if key.startswith(f"{name}.") and key[-1] in "012"
+            )
+
+
+def sizes_of(exprs: tuple[Expr, ...], sizes: dict[str, int]) -> int:
+    """One more than the last position."""
+    (limit,) = position_limits(exprs).values()
+    return extent_of(limit, sizes)
+
+
+def test_the_type_of_positions_is_said() -> None:
+    text = cr.source(LOOKUP, "c", "f")
+    assert "const long *idx" in text and " * idx: p, positions from 0: long" in text
+    assert "2 if a position is not on its axis" in text
+    assert "# idx: p, positions from 0: any integers" in cr.source(LOOKUP, "numba", "f")
+    assert "const real *idx," in cr.source(LOOPS["positions_that_count"], "c", "f")
+    assert "const long *idx," in cr.source(LOOPS["some_positions"], "c", "f")
+
+
+@pytest.mark.backend("c")
+def test_loops_never_make_what_is_not_taken() -> None:
+    """A lookup and its gradient are one pass, and of log-softmax only the classes' entries are computed."""
+    assert "malloc" not in cr.source(LOOKUP, "c", "f").partition("*/")[2]
+    value = cr.source(CLASSES[0], "c", "f")
+    assert "n_N * (size_t)n_K" not in value

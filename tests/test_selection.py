@@ -50,6 +50,9 @@ CASES = {
     "A[:0:-1]": A[:0:-1],
     "x[:, None] * z[None]": x[:, None] * z[None],
     "A[:, None, :] - S[None]": A[:, None, :] - S[None],
+    "diag(S)[1:]": np.diag(S)[1:],
+    "diag(S)[::-1] * x": np.diag(S)[::-1] * x,
+    "diag(S)[1]": np.diag(S)[1],
     "mean(x[1:])": x[1:].mean(),
     "var(A[:, 1:], axis=0)": A[:, 1:].var(0),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +45,10 @@ BOUND: dict[str, Expr] = {
     "in_place": cr.matrix("ctx", "inputs", "n") @ cr.vector("value", "n"),  # names that the code uses itself
     "sums": cr.sum(cr.matrix("X", "N", "d"), axis=1),
 }
-PRODUCTS_AND_EXPONENTIALS = ("prod_others", "prod_pairs", "expm", "expm_frechet", "onehot")
+PRODUCTS_AND_EXPONENTIALS = ("prod_others", "prod_pairs", "expm", "expm_frechet")
 LACKING = {
     "numba": PRODUCTS_AND_EXPONENTIALS,
-    "c": ("onehot", "pinv", "lyapunov", "polar", "norm_nuc", *PRODUCTS_AND_EXPONENTIALS),
+    "c": ("pinv", "lyapunov", "polar", "norm_nuc", *PRODUCTS_AND_EXPONENTIALS),
 }
 PLAIN = {name: (e, *(cr.jacobian(e, s) for s in e.symbols.values() if not e.shape)) for name, e in BOUND.items()}
 
@@ -67,7 +67,7 @@ results = {}
 for name in names:
     given = np.load(f"{folder}/{name}.npz")
     order = sorted(key for key in given if key.startswith("in"))
-    arguments = [given[key] if given[key].dtype.kind == "f" else int(given[key]) for key in order]
+    arguments = [given[key] if given[key].dtype.kind == "f" or given[key].ndim else int(given[key]) for key in order]
     run(load(name), name, arguments, given)
 np.savez(f"{folder}/results.npz", **results)
 """
@@ -80,7 +80,11 @@ def run(module, name, arguments, given):
 """,
     "numba": """
 def run(module, name, arguments, given):
-    found = getattr(module, name)(*[a if np.ndim(a) or isinstance(a, int) else float(a) for a in arguments])
+    try:
+        found = getattr(module, name)(*[a if np.ndim(a) or isinstance(a, int) else float(a) for a in arguments])
+    except IndexError as error:
+        assert "fails" in given
+        found, results[f"{name}.error"] = (), str(error)
     for k, part in enumerate(found if isinstance(found, tuple) else [found]):
         results[f"{name}.{k}"] = part
 """,
@@ -92,11 +96,14 @@ def run(library, name, arguments, given):
     kind = given["kind"].dtype
     real = ctypes.c_double if kind == np.float64 else ctypes.c_float
     out = [np.full(given[key].shape, np.nan, kind) for key in sorted(given) if key.startswith("out")]
-    arrays = [np.asarray(a, kind, order="C") for a in arguments]
+    whole = [np.asarray(a).dtype.kind == "i" for a in arguments]
+    arrays = [np.asarray(a, ctypes.c_long if w else kind, order="C") for a, w in zip(arguments, whole)]
     sizes = [ctypes.c_long(int(given[key])) for key in sorted(given) if key.startswith("size")]
-    passed = [a.ctypes.data_as(ctypes.POINTER(real)) if a.ndim else real(a) for a in arrays]
+    types = [ctypes.c_long if w else real for w in whole]
+    passed = [a.ctypes.data_as(ctypes.POINTER(t)) if a.ndim else t(a.item()) for a, t in zip(arrays, types)]
     status = getattr(library, name)(*sizes, *passed, *(a.ctypes.data_as(ctypes.POINTER(real)) for a in out))
-    assert status == 0
+    results[f"{name}.status"] = status
+    assert status == 0 or "fails" in given
     for k, part in enumerate(out):
         results[f"{name}.{k}"] = part
 """,
@@ -183,24 +190,40 @@ def random(exprs: tuple[Expr, ...]) -> tuple[dict[str, np.ndarray], dict[str, in
 Point = Callable[[tuple[Expr, ...]], tuple[dict[str, np.ndarray], dict[str, int]]]
 
 
+def write(
+    backend: str,
+    folder: Path,
+    name: str,
+    exprs: tuple[Expr, ...],
+    point: Mapping[str, np.ndarray],
+    sizes: Mapping[str, int],
+    expected: list[np.ndarray],
+    kind: type = np.float64,
+    fails: bool = False,
+) -> None:
+    """Write a function, and beside it what it is given and the shapes of what it returns."""
+    text = cr.source(exprs, backend, name)
+    assert "chainrule" not in text
+    (folder / f"{name}.{'c' if backend == 'c' else 'py'}").write_text(text, encoding="utf-8")
+    program = compile_expressions(*exprs).program
+    whole = program.positions if backend in ("numba", "c") else ()
+    arguments = [np.asarray(point[s.name], int if k in whole else kind) for k, s in enumerate(program.arguments)]
+    arguments += [sizes[n] for n in program.given] if backend != "c" else []
+    arrays = {f"in{k:02}": a for k, a in enumerate(arguments)} | {"kind": np.zeros((), kind)}
+    arrays |= {f"size{k:02}": sizes[n] for k, n in enumerate(program.sizes)}
+    arrays |= {f"out{k:02}": part for k, part in enumerate(expected)} | ({"fails": True} if fails else {})
+    np.savez(folder / f"{name}.npz", **arrays)
+
+
 def check_plain(
     backend: str, folder: Path, functions: dict[str, tuple[Expr, ...]], kind: type = np.float64, at: Point = generic
 ) -> None:
     """Write each function, run it, and compare with the interpreter."""
     expected: dict[str, list[np.ndarray]] = {}
     for name, exprs in functions.items():
-        text = cr.source(exprs, backend, name)
-        assert "chainrule" not in text
-        (folder / f"{name}.{'c' if backend == 'c' else 'py'}").write_text(text, encoding="utf-8")
-        program = compile_expressions(*exprs).program
         point, sizes = at(exprs)
-        arguments = [*(np.asarray(point[s.name], kind) for s in program.arguments)]
-        arguments += [sizes[n] for n in program.given] if backend != "c" else []
         expected[name] = [np.asarray(part) for part in evaluate_all(list(exprs), point, sizes)]
-        arrays = {f"in{k:02}": a for k, a in enumerate(arguments)} | {"kind": np.zeros((), kind)}
-        arrays |= {f"size{k:02}": sizes[n] for k, n in enumerate(program.sizes)}
-        arrays |= {f"out{k:02}": part for k, part in enumerate(expected[name])}
-        np.savez(folder / f"{name}.npz", **arrays)
+        write(backend, folder, name, exprs, point, sizes, expected[name], kind)
     results = run_clean(backend, folder, list(functions), *["-DREAL=float"] * (kind is np.float32))
     for name, parts in expected.items():
         for k, wanted in enumerate(parts):

@@ -62,27 +62,33 @@ static int inverse(const real *a, real *y, long n)
     return 0;
 }
 """,
-    "determinant": """
-static int determinant(const real *a, real *y, long n)
+    "measured": """
+/* log |det a| and its sign in size */
+static int measured(const real *a, real *size, long n)
 {
-    real size[2], *copy = malloc((size_t)(n * n) * sizeof(real) + 1);
+    real *copy = malloc((size_t)(n * n) * sizeof(real) + 1);
     if (!copy) return 1;
     for (long i = 0; i < n * n; i++) copy[i] = a[i];
     eliminated(copy, NULL, n, size);
-    *y = size[1] * exp(size[0]);
     free(copy);
+    return 0;
+}
+""",
+    "determinant": """
+static int determinant(const real *a, real *y, long n)
+{
+    real size[2];
+    if (measured(a, size, n)) return 1;
+    *y = size[1] * exp(size[0]);
     return 0;
 }
 """,
     "log_determinant": """
 static int log_determinant(const real *a, real *y, long n)
 {
-    real size[2], *copy = malloc((size_t)(n * n) * sizeof(real) + 1);
-    if (!copy) return 1;
-    for (long i = 0; i < n * n; i++) copy[i] = a[i];
-    eliminated(copy, NULL, n, size);
+    real size[2];
+    if (measured(a, size, n)) return 1;
     *y = size[0];
-    free(copy);
     return 0;
 }
 """,
@@ -115,4 +121,8 @@ static real softplus(real z)
 }
 """,
 }
-NEEDS = {"inverse": "eliminated", "determinant": "eliminated", "log_determinant": "eliminated"}
+NEEDS = {
+    "inverse": ("eliminated",),
+    "determinant": ("eliminated", "measured"),
+    "log_determinant": ("eliminated", "measured"),
+}

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 from chainrule.compile.assembly import formulas
 from chainrule.compile.c_functions import C_FUNCTIONS, NEEDS
-from chainrule.compile.loop_code import At, LoopCode, Scope, lacking
+from chainrule.compile.loop_code import LoopCode
+from chainrule.compile.loop_language import At, Scope, lacking
 from chainrule.compile.lower import lower
+from chainrule.compile.positions import with_checks
+from chainrule.compile.program import Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.scalar_code import in_c
-from chainrule.compile.source import readable_names, shape_words
+from chainrule.compile.source import argument_comments, readable_names, shape_words
 from chainrule.compile.writing import Names, combination, literal
 from chainrule.expression.node import Expr
 from chainrule.expression.op import Op
@@ -25,6 +28,8 @@ acosh atanh cbrt erf pow sqrt fabs abs malloc free fma signbit isnan
 isinf lgamma tgamma erfc hypot floor ceil rint round trunc fmin fmax fmod fdim logb scalbn copysign remainder
 nearbyint ilogb frexp ldexp exp2 log2 log10 carg cimag conj cproj creal REAL exit abort atoi
 """
+NO_POSITION = 2  # what a function returns that was given a position which is not on its axis
+END = "done"  # the label behind which memory is given back
 TAKEN = set(WORDS.split()) | set("ijklmnopqrstu")  # what C, its library and the loops call something else
 
 
@@ -33,9 +38,10 @@ class CCode(LoopCode):
 
     language = "C"
 
-    def __init__(self, program: object, names: Names, results: Sequence[str]) -> None:
-        super().__init__(program, names)  # type: ignore[arg-type]
+    def __init__(self, program: Program, names: Names, results: Sequence[str]) -> None:
+        super().__init__(program, names)
         self.results = results
+        self.refuses = any(step.is_check for step in program.instructions)
         self.memory: list[str] = []
         self.lengths: list[str] = []
         for k, result in reversed(list(zip(self.program.outputs, results, strict=True))):
@@ -96,6 +102,15 @@ class CCode(LoopCode):
         """Write whole division."""
         return f"{_operand(a)} / {b}", f"{_operand(a)} % {b}"
 
+    def as_place(self, text: str) -> str:
+        """A position is a long, as sizes are."""
+        return f"(long){text}"
+
+    def refused(self, scope: Scope, condition: str, text: str, extent: str) -> None:
+        """Go to the end."""
+        for line in (f"if (!({condition})) {{", f"    status = {NO_POSITION};", f"    goto {END};", "}"):
+            scope.add(line)
+
     def _combination(self, coefficients: Sequence[Scalar], texts: Sequence[str]) -> str:
         return c_number(combination(coefficients, texts, [None] * len(texts)))
 
@@ -131,7 +146,7 @@ def c_number(text: str) -> str:
 
 def code_in_c(exprs: tuple[Expr, ...], name: str) -> str:
     """Return a C file: the type, the functions that are called, and one function that computes the expressions."""
-    program = unfolded(lower(*exprs))
+    program = with_checks(unfolded(lower(*exprs)))
     found = readable_names(program, TAKEN | {name, *C_FUNCTIONS})
     plain = [own if own.isascii() else f"a{k}" for k, own in enumerate(found.arguments)]
     names = Names(tuple(plain), found.sizes)
@@ -141,23 +156,32 @@ def code_in_c(exprs: tuple[Expr, ...], name: str) -> str:
     code = CCode(program, names, results)
     body = code.body()
     head, tail = _memory(code), _copies(code)
-    parameters = [f"long {names.sizes[size]}" for size in program.sizes]
-    for own, symbol in zip(plain, program.arguments, strict=True):
-        parameters.append(f"const real *{own}" if symbol.shape else f"real {own}")
-    parameters += [f"real *{result}" for result in results]
+    parameters = _parameters(program, names, results)
     text = "\n".join([*head, *body, *tail])
     unused = [p.split()[-1].lstrip("*") for p in parameters]
     unused = [own for own in unused if not re.search(rf"\b{own}\b", text)]
     silent = [f"(void){own};" for own in unused]
     called = [f for f in C_FUNCTIONS if re.search(rf"\b{f}\(", text)]
-    called = list(dict.fromkeys(f for c in called for f in (*([NEEDS[c]] if c in NEEDS else []), c)))
-    comments = [f" * {own}: {shape_words(s.shape, names)}" for own, s in zip(plain, program.arguments, strict=True)]
+    called = list(dict.fromkeys(f for c in called for f in (*NEEDS.get(c, ()), c)))
+    comments = [line.replace("#", " *", 1) for line in argument_comments(program, names, ", positions from 0: long")]
     comments += [f" * {result}: {shape_words(e.shape, names)}" for result, e in zip(results, exprs, strict=True)]
     lines = [f"    {line}" for line in (*silent, *head, *body, *tail, "return status;")]
+    lines = [line.strip() if line.endswith(f" {END}:") else line for line in lines]
     words = formulas(exprs).replace("# ", " * ").replace("*/", "* /").rstrip("\n")
-    about = "\n".join(["/*", *([words] if words else []), *comments, " * returns 0, or 1 if there is no memory", " */"])
+    fails = f", or {NO_POSITION} if a position is not on its axis" if code.refuses else ""
+    comments.append(f" * returns 0{',' if fails else ', or'} 1 if there is no memory{fails}")
+    about = "\n".join(["/*", *([words] if words else []), *comments, " */"])
     function = f"int {name}({', '.join(parameters)})\n{{\n    int status = 0;\n" + "\n".join(lines) + "\n}\n"
     return "\n".join([_HEAD.replace("NAME", name), *(C_FUNCTIONS[f].lstrip("\n") for f in called), about, function])
+
+
+def _parameters(program: Program, names: Names, results: Sequence[str]) -> list[str]:
+    """Declare sizes, arguments and results."""
+    parameters = [f"long {names.sizes[size]}" for size in program.sizes]
+    for k, (own, symbol) in enumerate(zip(names.arguments, program.arguments, strict=True)):
+        kind = "long" if k in program.positions else "real"
+        parameters.append(f"const {kind} *{own}" if symbol.shape else f"{kind} {own}")
+    return [*parameters, *(f"real *{result}" for result in results)]
 
 
 def _memory(code: CCode) -> list[str]:
@@ -181,7 +205,8 @@ def _copies(code: CCode) -> list[str]:
         elif value != result:
             count = " * ".join(code.size(n) for n in shape)
             lines.append(f"for (long i = 0; i < {count}; i++) {result}[i] = {value}[i];")
-    return [*lines, *(f"free({own});" for own in code.memory)]
+    label = [f"{END}:"] if code.refuses else []
+    return [*lines, *label, *(f"free({own});" for own in code.memory)]
 
 
 _HEAD = """/*

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from string import Template
 
 from chainrule.compile.assembly import LIBRARIES, assembled, formulas
-from chainrule.compile.loop_code import At, LoopCode, Scope, lacking
+from chainrule.compile.loop_code import LoopCode
+from chainrule.compile.loop_language import At, Scope, lacking
 from chainrule.compile.lower import lower
+from chainrule.compile.positions import with_checks
 from chainrule.compile.program import Map
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.scalar_code import in_numba
@@ -91,6 +93,15 @@ class NumbaCode(LoopCode):
         """Write whole division."""
         return f"({a}) // {b}", f"({a}) % {b}"
 
+    def as_place(self, text: str) -> str:
+        """A position is an integer."""
+        return f"int({text})"
+
+    def refused(self, scope: Scope, condition: str, text: str, extent: str) -> None:
+        """Raise an error."""
+        scope.add(f"if not ({condition}):")
+        scope.add(f'    raise IndexError("{text}: positions are whole numbers from 0 to {extent} - 1")')
+
     def whole(self, scope: Scope, k: int, op: Op, operands: Sequence[str]) -> None:
         """Call NumPy's function, which numba compiles for one matrix, for each entry of the leading axes."""
         line = op.code.numba or op.code.numpy
@@ -109,7 +120,7 @@ class NumbaCode(LoopCode):
 
 def code_in_numba(exprs: tuple[Expr, ...], name: str) -> str:
     """Return a Python file with one compiled function of all expressions."""
-    program = unfolded(lower(*exprs))
+    program = with_checks(unfolded(lower(*exprs)))
     ops = [step.action.op for step in program.instructions if isinstance(step.action, Map)]
     helpers = {h.__name__: h for op in ops for h in op.code.helpers if h.__name__ in op.code.numba}
     names = readable_names(program, LIBRARIES | {name, "njit", *FUNCTIONS, *helpers, *"ijklmnopqrstu"})
@@ -121,13 +132,15 @@ def code_in_numba(exprs: tuple[Expr, ...], name: str) -> str:
         results[p] = f"{own}.copy()" if own in seen and program.instructions[k].shape else own
         seen.add(own)
     text = "\n".join([*body, *results])
-    arrays = [own for own, s in zip(names.arguments, program.arguments, strict=True) if s.shape]
+    pairs = zip(names.arguments, program.arguments, strict=True)
+    arrays = [own for k, (own, s) in enumerate(pairs) if s.shape and k not in program.positions]
     head = [f"dtype = {arrays[0]}.dtype" if arrays else "dtype = np.float64"] if "dtype)" in text else []
     for size in program.sizes:
         place = program.place_of(size)
         if place is not None and re.search(rf"\b{names.sizes[size]}\b", text):
             head.append(f"{names.sizes[size]} = {names.arguments[place[0]]}.shape[{place[1]}]")
-    lines = [*argument_comments(program, names), *head, *body, f"return {', '.join(results)}"]
+    comments = argument_comments(program, names, ", positions from 0: any integers")
+    lines = [*comments, *head, *body, f"return {', '.join(results)}"]
     function = f"{HEADER}def {name}({', '.join(parameters(program, names))}):\n" + "".join(f"    {x}\n" for x in lines)
     called = [source for own, source in FUNCTIONS.items() if f"{own}(" in text]
     needs_scipy = "# np.linalg in numba needs SciPy\n" * ("np.linalg" in text or bool(helpers))

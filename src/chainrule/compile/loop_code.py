@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from chainrule.compile.loops import Loop, Loops, Nest, all_nests
+from chainrule.compile.loop_language import At, LoopLanguage, Scope, lacking
+from chainrule.compile.loops import Loop, Loops, Nest, read_entries
 from chainrule.compile.program import (
     Combine,
     Constant,
@@ -20,85 +19,28 @@ from chainrule.compile.program import (
     Pad,
     Part,
     Program,
+    Put,
     Reshape,
+    Take,
 )
 from chainrule.compile.writing import Names, combination, literal, parenthesised, unwrapped
-from chainrule.errors import DomainError
-from chainrule.expression.op import Op
-from chainrule.expression.shape import Scalar, Shape, Size
+from chainrule.expression.node import Subscripts
+from chainrule.expression.shape import Scalar, Size
 
-At = tuple[str, ...]  # the text of an index for each axis
 VARIABLES = "ijklmnopqrstu"
 
 
-@dataclass(slots=True)
-class Scope:
-    """Where a line stands: how deep, and the lines so far."""
-
-    depth: int
-    lines: list[str]
-
-    def add(self, line: str) -> None:
-        """Add a line."""
-        self.lines.append("    " * self.depth + line)
-
-
-class LoopCode(ABC):
+class LoopCode(LoopLanguage):
     """Writes one program as a function with loops. `results` are the outputs by instruction, as the code calls them."""
-
-    language: str
 
     def __init__(self, program: Program, names: Names) -> None:
         self.program, self.names = program, names
         self.loops = Loops(program)
         self.steps = program.instructions
         self.fresh = 0
-        self.values = {k: f"v{n}" for n, k in enumerate(sorted(self.loops.stored))}
-
-    # --- a language
-    @abstractmethod
-    def opened(self, scope: Scope, variable: str, extent: str) -> None:
-        """Write the first line of a loop."""
-
-    @abstractmethod
-    def closed(self, scope: Scope) -> None:
-        """Write what ends a loop."""
-
-    @abstractmethod
-    def variable(self, scope: Scope, name: str, text: str, constant: bool = True) -> None:
-        """Set a new variable."""
-
-    @abstractmethod
-    def assigned(self, scope: Scope, target: str, text: str, sign: str = "=") -> None:
-        """Write an assignment."""
-
-    @abstractmethod
-    def indexed(self, name: str, at: At, shape: Shape) -> str:
-        """Write an entry of an array."""
-
-    @abstractmethod
-    def made(self, scope: Scope, k: int, name: str) -> None:
-        """Make the memory of a stored value with axes."""
-
-    @abstractmethod
-    def line(self, line: str, named: dict[str, str]) -> str:
-        """Write a line of the catalogue."""
-
-    @abstractmethod
-    def choice(self, condition: str, value: str, other: str) -> str:
-        """Write a value that depends on a condition."""
-
-    @abstractmethod
-    def number(self, value: Scalar) -> str:
-        """Write a known number."""
-
-    @abstractmethod
-    def whole(self, scope: Scope, k: int, op: Op, operands: Sequence[str]) -> None:
-        """Write an operation on whole arrays, once for each entry of its leading axes."""
-
-    @abstractmethod
-    def size_as_number(self, text: str) -> str:
-        """Write a size as a number of the arrays' type."""
+        kept = sorted(k for k in self.loops.stored if not self.steps[k].is_check)
+        self.values = {k: f"v{n}" for n, k in enumerate(kept)}
+        self.positions = program.positions
 
     # --- values
     def size(self, size: Size) -> str:
@@ -106,9 +48,9 @@ class LoopCode(ABC):
         return self.names.size(size)
 
     def body(self) -> list[str]:
-        """Return the lines that compute all stored values."""
+        """Return the lines that compute all stored values, checks first."""
         scope = Scope(0, [])
-        for item in self.loops.body:
+        for item in (*self.loops.checks, *self.loops.body):
             self._fill(scope, item)
             self._item(scope, item, {}, 0)
         return scope.lines
@@ -117,6 +59,8 @@ class LoopCode(ABC):
         """Make the memory that a top-level loop writes to, with the first values of what it adds to."""
         nests = item.nests if isinstance(item, Loop) else [item]
         for nest in nests:
+            if self.steps[nest.step].is_check:
+                continue
             step, name = self.steps[nest.step], self.values[nest.step]
             if step.shape and nest.step not in self.loops.local:
                 self.made(scope, nest.step, name)
@@ -167,7 +111,7 @@ class LoopCode(ABC):
         return not self.steps[k].shape or k in self.loops.local
 
     def _at(self, nest: Nest) -> At:
-        variables = {i: VARIABLES[depth] for depth, i in enumerate(nest.order)}
+        variables = _variables(nest)
         return tuple(variables[i] for i in self.loops.axes(nest.step))
 
     def _store(self, scope: Scope, k: int, at: At, text: str) -> None:
@@ -178,28 +122,61 @@ class LoopCode(ABC):
             self.variable(scope, name, text)
 
     def _compute(self, scope: Scope, nest: Nest, depth: int) -> None:
-        k, step = nest.step, self.steps[nest.step]
+        k, step, variables = nest.step, self.steps[nest.step], _variables(nest)
         if self.loops.is_whole(k):
             self._apply(scope, k)
-            return
-        variables = {i: VARIABLES[d] for d, i in enumerate(nest.order)}
-        if not self.loops.is_reduced(k):
+        elif step.is_check:
+            self._check(scope, step, variables)
+        elif self.loops.is_reduced(k):
+            self._gather(scope, nest, variables)
+        else:
             at = self._at(nest)
             text = self._renamed(scope, k, at) if self.loops.is_renaming(k) else self._formula(scope, k, variables)
             self._store(scope, k, at, text)
-            return
-        target = self._held(k) if nest.local is not None else self.indexed(self.values[k], self._at(nest), step.shape)
-        target = self.values[k] if not step.shape else target
-        texts = [
-            self.read(scope, operand, tuple(variables[i] for i in sub))
-            for operand, sub in zip(step.operands, step.subscripts, strict=True)
-        ]
+
+    def _gather(self, scope: Scope, nest: Nest, variables: Mapping[int, str]) -> None:
+        """Take up one entry of many."""
+        k, step = nest.step, self.steps[nest.step]
+        if not step.shape:
+            target = self.values[k]
+        elif nest.local is not None:
+            target = self._held(k)
+        else:
+            target = self.indexed(self.values[k], self._target(scope, step, variables), step.shape)
+        texts = self._entries(scope, step, variables)
         if isinstance(step.action, Map):
             assert step.action.op.loop.gather is not None
             text = self.line(step.action.op.loop.gather.pair, {"acc": target, "z": self._bound(scope, texts[0])})
             self.assigned(scope, target, text)
         else:
-            self.assigned(scope, target, " * ".join(parenthesised(t) for t in texts), "+=")
+            put = isinstance(step.action, Put)
+            text = unwrapped(texts[0]) if put else " * ".join(parenthesised(t) for t in texts)
+            self.assigned(scope, target, text, "+=")
+
+    def _target(self, scope: Scope, step: Instruction, variables: Mapping[int, str]) -> At:
+        """Return where an entry is added: on one axis at a position."""
+        if not isinstance(step.action, Put):
+            return tuple(variables[i] for i in step.output)
+        place = self.read(scope, step.operands[1], _at_subscripts(variables, step.subscripts[1]))
+        return tuple(place if axis == step.action.axis else variables[i] for axis, i in enumerate(step.output))
+
+    def _check(self, scope: Scope, step: Instruction, variables: Mapping[int, str]) -> None:
+        (text, *_), size = self._entries(scope, step, variables), self._whole_number(step.operands[1])
+        condition = self.both(f"{text} >= 0", f"{text} < {size}")
+        if not self._is_integer(step.operands[0]):
+            condition = self.both(condition, f"{text} == {self.as_place(text)}")
+        self.refused(scope, condition, text, size)
+
+    def _is_integer(self, k: int) -> bool:
+        """True for entries of an argument that holds positions only."""
+        step = self.steps[k]
+        if isinstance(step.action, Load):
+            return step.action.position in self.positions
+        return (step.is_view or isinstance(step.action, Take)) and self._is_integer(step.operands[0])
+
+    def _entries(self, scope: Scope, step: Instruction, variables: Mapping[int, str]) -> list[str]:
+        """Write the entries that a step reads."""
+        return [self.read(scope, k, _at_subscripts(variables, sub)) for k, sub in read_entries(step)]
 
     def _apply(self, scope: Scope, k: int) -> None:
         step = self.steps[k]
@@ -229,6 +206,9 @@ class LoopCode(ABC):
             return self.size_as_number(self.size(step.action.size))
         if isinstance(step.action, Constant):
             return self.number(step.action.value)
+        if step.is_check:
+            (text,) = self._entries(scope, step, dict(zip(step.output, at, strict=True)))
+            return text if self._is_integer(step.operands[0]) else self.as_place(text)
         if k in self.values:
             return self.values[k] if self._is_variable(k) else self.indexed(self.values[k], at, step.shape)
         if self.loops.is_renaming(k):
@@ -248,7 +228,7 @@ class LoopCode(ABC):
                 return self._padded(scope, step, at, axis, start)
             case Reshape():
                 return self.read(scope, step.operands[0], self._reshaped(step, at))
-            case Contract():
+            case Contract() | Take():
                 return self._viewed(scope, step, at)
         return self.read(scope, k, at)  # an argument, a size or a number
 
@@ -280,43 +260,38 @@ class LoopCode(ABC):
         within = self.both(f"{way} >= 0", f"{way} < {pace} * {count}")
         return self.choice(self.both(within, f"{rest} == 0"), text, self.number(0))
 
-    @abstractmethod
-    def both(self, a: str, b: str) -> str:
-        """Write that both conditions hold."""
-
-    @abstractmethod
-    def quotient(self, a: str, b: str) -> tuple[str, str]:
-        """Write the whole quotient and the remainder of two indices."""
-
     def _reshaped(self, step: Instruction, at: At) -> At:
         """Two axes as one or one as two, row by row."""
         before, after = self.steps[step.operands[0]].shape, step.shape
         axis = next((k for k, (m, n) in enumerate(zip(before, after, strict=False)) if m != n), 0)
         if len(before) < len(after):
-            merged = f"({at[axis]} * {self.size(after[axis + 1])} + {at[axis + 1]})"
+            merged = f"({parenthesised(at[axis])} * {self.size(after[axis + 1])} + {at[axis + 1]})"
             return (*at[:axis], merged, *at[axis + 2 :])
         return (*at[:axis], *self.quotient(at[axis], self.size(before[axis + 1])), *at[axis + 1 :])
 
     def _viewed(self, scope: Scope, step: Instruction, at: At) -> str:
-        """A transpose, an expansion, a diagonal that is read, or one that is written: zero where its indices differ."""
+        """A transpose, an expansion, a diagonal that is read, or one that is written: zero where its indices differ.
+
+        Or what stands at positions on an axis.
+        """
         first: dict[int, str] = {}
         differ = []
         for i, text in zip(step.output, at, strict=True):
             if first.setdefault(i, text) != text:
                 differ.append(f"{first[i]} == {text}")
-        text = self.read(scope, step.operands[0], tuple(first[i] for i in step.subscripts[0]))
+        if isinstance(step.action, Take):
+            label = step.subscripts[0][step.action.axis]
+            first[label] = self.read(scope, step.operands[1], _at_subscripts(first, step.subscripts[1]))
+        text = self.read(scope, step.operands[0], _at_subscripts(first, step.subscripts[0]))
         for condition in differ:
             text = self.choice(condition, text, self.number(0))
         return text
 
-    def _formula(self, scope: Scope, k: int, variables: dict[int, str]) -> str:
+    def _formula(self, scope: Scope, k: int, variables: Mapping[int, str]) -> str:
         step = self.steps[k]
         if isinstance(step.action, Map) and step.action.op.code.entry:
             return self._entry(scope, step, variables)
-        texts = [
-            self.read(scope, operand, tuple(variables[i] for i in sub))
-            for operand, sub in zip(step.operands, step.subscripts, strict=True)
-        ]
+        texts = self._entries(scope, step, variables)
         match step.action:
             case Contract():
                 return " * ".join(texts)
@@ -345,13 +320,15 @@ class LoopCode(ABC):
         pairs = [(p, t) for p, t in zip(op.parameters, texts, strict=True) if f"${p}" in line]
         return self.line(line, {p: self._bound(scope, t) for p, t in pairs})
 
-    def _entry(self, scope: Scope, step: Instruction, variables: dict[int, str]) -> str:
+    def _entry(self, scope: Scope, step: Instruction, variables: Mapping[int, str]) -> str:
         assert isinstance(step.action, Map)
         op = step.action.op
         named = {str(axis): variables[i] for axis, i in enumerate(step.output)}
-        named |= {axis: self.size(n) for axis, n in zip(op.extents, step.shape, strict=True)}
-        for p, operand in zip(op.parameters, step.operands, strict=True):
-            named[p] = self._whole_number(operand)
+        named |= {axis: self.size(n) for axis, n in zip(reversed(op.extents), reversed(step.shape), strict=False)}
+        named["last"] = variables[step.output[-1]]
+        entries = self._entries(scope, step, variables)
+        numbers = [self._whole_number(operand) for operand in step.operands[len(entries) :]]
+        named |= dict(zip(op.parameters, [*entries, *numbers], strict=True))
         condition = re.sub(r"\$(\w+)", lambda found: named[found[1]], op.code.entry)
         return self.choice(condition, self.number(1), self.number(0))
 
@@ -368,14 +345,13 @@ class LoopCode(ABC):
             return parenthesised(combination(step.action.coefficients, texts, [None] * len(texts)))
         return parenthesised(" * ".join(texts))
 
-    def computed(self) -> list[int]:
-        """Return the stored values in the order in which they are ready."""
-        return all_nests(self.loops.body)
+
+def _variables(nest: Nest) -> dict[int, str]:
+    return {i: VARIABLES[depth] for depth, i in enumerate(nest.order)}
 
 
-def lacking(op: Op, language: str) -> DomainError:
-    """Return the error of an operation that a language cannot do."""
-    return DomainError(f"{op.name} has no {language} code", expected="numpy, jax or torch")
+def _at_subscripts(texts: Mapping[int, str], sub: Subscripts) -> At:
+    return tuple(texts[i] for i in sub)
 
 
 def stepped(index: str, step: int) -> str:

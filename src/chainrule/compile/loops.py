@@ -1,16 +1,30 @@
 """Program -> loops: each value that is stored is a nest of loops over its indices, and nests that can be one are one.
 
 What only renames or selects indices (a transpose, a slice, a diagonal, an expansion) is never stored: it is read where
-it is used. A nest joins an earlier one, loop by loop from the outside, if the loops have the same extent and whatever
-it reads from there is ready at that point of the loop.
+it is used. So are entries taken at positions. A nest joins an earlier one, loop by loop from the outside, if the loops
+have the same extent and whatever it reads from there is ready at that point of the loop.
+
+Positions are checked by nests of their own, those that arguments hold before anything else is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chainrule.compile.program import Combine, Constant, Contract, Divide, Instruction, Length, Load, Map, Pad, Program
+from chainrule.compile.program import (
+    Combine,
+    Constant,
+    Contract,
+    Divide,
+    Instruction,
+    Length,
+    Load,
+    Map,
+    Pad,
+    Program,
+    Put,
+    Take,
+)
 from chainrule.expression.node import Subscripts
 from chainrule.expression.shape import Size
 
@@ -39,18 +53,23 @@ class Loop:
 
 
 class Loops:
-    """The stored values of a program, and the merged loops that compute them."""
+    """The stored values of a program, and the merged loops that compute them; `checks` come before `body`.
+
+    Positions are checked where the stored values are computed, and read where the values are that were checked.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.steps = program.instructions
         self.readers = self._readers()
         self.stored = self._stored()
+        self.checks: list[Loop | Nest] = []
         self.body: list[Loop | Nest] = []
         self.paths: dict[int, list[Loop]] = {}
         nests = {k: self._nest(k) for k in sorted(self.stored)}
-        for nest in nests.values():
-            self._join(self.body, nest, 0)
+        for k, nest in nests.items():
+            first = self.steps[k].is_check and not self.reads(k)
+            self._join(self.checks if first else self.body, nest, 0)
         self.local = {k for k, nest in nests.items() if self._is_local(k, nest)}
 
     # --- what is stored
@@ -59,7 +78,7 @@ class Loops:
         step = self.steps[k]
         if isinstance(step.action, Load | Length | Constant):
             return True
-        if isinstance(step.action, Map | Combine | Divide):
+        if isinstance(step.action, Map | Combine | Divide | Put):
             return False
         return not isinstance(step.action, Contract) or (len(step.operands) == 1 and not step.summed)
 
@@ -75,32 +94,52 @@ class Loops:
         action = self.steps[k].action
         if isinstance(action, Map):
             return action.op.loop.gather is not None
-        return isinstance(action, Contract) and bool(self.steps[k].summed)
+        return isinstance(action, Put) or (isinstance(action, Contract) and bool(self.steps[k].summed))
 
-    def _readers(self) -> list[list[int]]:
-        """Return, for each instruction, the computing steps that read it, through renamings, once for each reading."""
-        readers: list[list[int]] = [[] for _ in self.steps]
+    def _readers(self) -> list[list[tuple[int, int]]]:
+        """Return, for each instruction, the computing steps that read it, through renamings, once for each reading.
+
+        Beside each, how many axes the value has as it is read: its own, or those of what is taken from it.
+        """
+        readers: list[list[tuple[int, int]]] = [[] for _ in self.steps]
         for k in range(len(self.steps) - 1, -1, -1):
-            for operand in self.steps[k].operands:
-                readers[operand] += readers[k] if self.is_renaming(k) else [k]
+            step = self.steps[k]
+            for operand, _ in read_entries(step):
+                axes = len(self.steps[operand].shape)
+                if not self.is_renaming(k):
+                    readers[operand].append((k, axes))
+                else:
+                    taken = isinstance(step.action, Take)
+                    readers[operand] += [(reader, seen if taken else axes) for reader, seen in readers[k]]
         return readers
 
     def _stored(self) -> set[int]:
         stored = set(self.program.outputs)
+        read = {operand for step in self.steps for operand, _ in read_entries(step)}
         for k, step in enumerate(self.steps):
             if self.is_whole(k):
                 stored |= {k, *(o for o in step.operands if not isinstance(self.steps[o].action, Load))}
             elif isinstance(step.action, Pad):  # its entries may be read only where they exist
-                stored |= {o for o in step.operands if not self.is_renaming(o)}
-            elif not self.is_renaming(k):
-                inside = len(self.readers[k]) == 1 and self._space(self.readers[k][0]) == len(step.output)
+                stored |= self._beneath(step)
+            elif step.is_check:  # what is computed, once for the check and for those who read it
+                stored |= {k, *self._beneath(step)}
+            elif k in read and not self.is_renaming(k):
+                inside = [self._space(reader) == axes for reader, axes in self.readers[k]] == [True]
                 if self.is_reduced(k) or not inside:
                     stored.add(k)
         return stored
 
+    def _beneath(self, step: Instruction) -> set[int]:
+        """Return the computed values that a step reads, through renamings."""
+        found: set[int] = set()
+        for operand, _ in read_entries(step):
+            found |= self._beneath(self.steps[operand]) if self.is_renaming(operand) else {operand}
+        return found
+
     def _space(self, k: int) -> int:
         step = self.steps[k]
-        return -1 if self.is_whole(k) else len({i for sub in (*step.subscripts, step.output) for i in sub})
+        every = step.subscripts if isinstance(step.action, Put) else (*step.subscripts, step.output)
+        return -1 if self.is_whole(k) else len({i for sub in every for i in sub})
 
     def extents(self, k: int) -> dict[int, Size]:
         """Return the size of each index of an instruction."""
@@ -117,6 +156,8 @@ class Loops:
         step = self.steps[k]
         if self.is_whole(k):
             return Nest(k, (), None)
+        if isinstance(step.action, Put):
+            return Nest(k, tuple(dict.fromkeys(step.subscripts[0])), None)
         every = tuple(dict.fromkeys(i for sub in (step.output, *step.subscripts) for i in sub))
         if not self.is_reduced(k):
             return Nest(k, every if not self.is_renaming(k) else tuple(range(len(step.shape))), None)
@@ -136,12 +177,14 @@ class Loops:
             own = tuple(range(len(step.shape)))
             return self._read(k, own) if isinstance(step.action, Load) else self._through(step, own)
         found = []
-        for operand, sub in zip(step.operands, step.subscripts, strict=True):
+        for operand, sub in read_entries(step):
             found += self._read(operand, sub)
         return found
 
     def _read(self, k: int, at: Subscripts) -> list[tuple[int, Subscripts]]:
         step = self.steps[k]
+        if step.is_check:
+            return [(k, at), *self._through(step, at)]
         if k in self.stored:
             return [(k, at)]
         return [] if isinstance(step.action, Load | Length | Constant) else self._through(step, at)
@@ -150,9 +193,9 @@ class Loops:
         named: dict[int, int] = {}
         for i, label in zip(step.output, at, strict=True):
             named.setdefault(i, label)
-        is_selection = not isinstance(step.action, Map | Combine | Divide | Contract)
+        is_selection = not isinstance(step.action, Map | Combine | Divide | Contract | Take)
         found = []
-        for operand, sub in zip(step.operands, step.subscripts, strict=True):
+        for operand, sub in read_entries(step):
             labels = tuple(-1 if is_selection else named.get(i, -1) for i in sub)
             found += self._read(operand, labels)
         return found
@@ -213,9 +256,9 @@ class Loops:
         return tuple(range(len(step.shape))) if self.is_renaming(k) else step.output
 
 
-def all_nests(body: Sequence[Loop | Nest]) -> list[int]:
-    """Return the stored values that are computed in a body."""
-    found: list[int] = []
-    for item in body:
-        found += all_nests(item.body) if isinstance(item, Loop) else [item.step]
-    return found
+def read_entries(step: Instruction) -> list[tuple[int, Subscripts]]:
+    """Return the operands of which entries are read, with their indices: not those that say a size or a place."""
+    pairs = list(zip(step.operands, step.subscripts, strict=True))
+    if isinstance(step.action, Map) and (step.is_check or step.action.op.code.entry):
+        return pairs[:1] if step.action.op.is_positional else []
+    return pairs

@@ -150,6 +150,11 @@ class Instruction:
         return not self.summed and len(set(self.output)) == len(self.output)
 
     @property
+    def is_check(self) -> bool:
+        """True for positions that are checked: the same whole numbers, or an error if one is not on the axis."""
+        return isinstance(self.action, Map) and self.action.op.is_positional and self.action.op.is_elementwise
+
+    @property
     def is_transpose(self) -> bool:
         """True if the axes of the one operand are reordered and nothing else happens."""
         if not isinstance(self.action, Contract):
@@ -187,11 +192,12 @@ class Program:
 
     @property
     def positions(self) -> set[int]:
-        """The arguments that are read as positions only: their type is not that of the result."""
-        loads = {k: step.action.position for k, step in enumerate(self.instructions) if isinstance(step.action, Load)}
-        places = {k for step in self.instructions if _reads_places(step) for k in step.operands[:1]}
-        others = {k for step in self.instructions if not _reads_places(step) for k in step.operands} | {*self.outputs}
-        return {loads[k] for k in places - others if k in loads}
+        """The arguments that are read as positions only, be it through views: their type is not that of results."""
+        numbers = set(self.outputs)
+        for k in reversed(range(len(self.instructions))):
+            numbers.update(_read_as_numbers(self.instructions[k], k in numbers))
+        loads = [(k, step.action) for k, step in enumerate(self.instructions)]
+        return {action.position for k, action in loads if isinstance(action, Load) and k not in numbers}
 
     @property
     def numbers(self) -> set[int]:
@@ -203,8 +209,15 @@ class Program:
         return found
 
 
-def _reads_places(step: Instruction) -> bool:
-    return isinstance(step.action, Map) and step.action.op.is_positional
+def _read_as_numbers(step: Instruction, is_number: bool) -> tuple[int, ...]:
+    """The operands that are read as numbers; `is_number` if the result is."""
+    if isinstance(step.action, Map) and step.action.op.is_positional:
+        return step.operands[1:]
+    if isinstance(step.action, Put):
+        return step.operands[:1]
+    if isinstance(step.action, Take) or step.is_view:
+        return step.operands[:1] if is_number else ()
+    return step.operands
 
 
 def renumbered(subscripts: Sequence[Subscripts], output: Subscripts) -> tuple[tuple[Subscripts, ...], Subscripts]:

@@ -116,6 +116,9 @@ class Eliminated:
 
     def _open(self, selection: Selection, long: int, short: Subscripts) -> None:
         for k, (number, labels) in enumerate(self.operands):
+            if labels.count(long) > 1:  # of a diagonal, the one axis that it has once it is read
+                diagonal = tuple(dict.fromkeys(labels))
+                number, labels = self.recorder.view(number, labels, diagonal), diagonal
             if long in labels:
                 axis = labels.index(long)
                 inner = tuple(i for i in short if i not in labels)

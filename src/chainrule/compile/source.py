@@ -101,10 +101,11 @@ def parameters(program: Program, names: Names) -> list[str]:
     return [*names.arguments, *(names.sizes[size] for size in program.given)]
 
 
-def argument_comments(program: Program, names: Names) -> list[str]:
-    """Return a line for each argument: `# X: N × d`."""
-    pairs = zip(names.arguments, program.arguments, strict=True)
-    return [f"# {own}: {shape_words(symbol.shape, names)}" for own, symbol in pairs]
+def argument_comments(program: Program, names: Names, positions: str = "") -> list[str]:
+    """Return a line for each argument: `# X: N × d`, and for one that holds positions what else is to be said."""
+    pairs = enumerate(zip(names.arguments, program.arguments, strict=True))
+    kinds = dict.fromkeys(program.positions, positions)
+    return [f"# {own}: {shape_words(symbol.shape, names)}{kinds.get(k, '')}" for k, (own, symbol) in pairs]
 
 
 def _types(program: Program, names: Names, dialect: Dialect) -> str:

@@ -51,6 +51,7 @@ onehot = Op(
     notation=Notation(text="onehot($idx)", latex=r"\operatorname{onehot}($idx)"),
     code=Code(
         "rows_at(whole_places($idx, $n), $n, dtype)",
+        entry="$last == $idx",
         jax="jax.nn.one_hot($xp.asarray($idx).astype(int), $n, dtype=dtype)",
         torch="($xp.as_tensor($idx)[..., None] == $xp.arange($n, device=device)).to(dtype)",
         helper=(whole_places, rows_at),

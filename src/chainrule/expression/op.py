@@ -31,9 +31,9 @@ class Code:
     line is not enough, or several; a line gives it the module as `xp`. `special` is given the arguments that are known
     numbers, by name, and returns a faster line for them, or "".
 
-    Where a language has loops, entries are computed by `Loop`. An array of constants has `entry` instead: what is true
-    of the indices `$0`, `$1` … where it is 1. For a function of whole arrays `numba` is its line and `c` the name of a
-    function in `compile/c_functions.py`.
+    Where a language has loops, entries are computed by `Loop`. An array of zeros and ones has `entry` instead: what is
+    true of the indices `$0`, `$1` … (`$last` the last) where it is 1. For a function of whole arrays `numba` is its
+    line and `c` the name of a function in `compile/c_functions.py`.
     """
 
     numpy: str

@@ -26,7 +26,8 @@ def sizes_for(roots: Iterable[Expr], attempt: int = 0) -> dict[str, int]:
     derived: set[Size] = set()
     numbers = PRIMES if attempt % 2 == 0 else PRIMES[1::-1] + PRIMES[2:]
     for node in walk(*roots):
-        shape = node.shape if isinstance(node, Symbol | Ones | Identity) or not node.args else ()
+        made = isinstance(node, Apply) and node.op.extents  # its sizes may be nowhere else
+        shape = node.shape if made or isinstance(node, Symbol | Ones | Identity) or not node.args else ()
         for size in (*shape, *((node.size,) if isinstance(node, Dimension) else ())):
             derived |= {size} if is_derived(size) else set()
             for name in names_of(size):
