@@ -256,13 +256,21 @@ def in_tensorgrad(loss: Loss, arrays: Arrays) -> Peers:
     return tensorgrad_joint(make)
 
 
+def without_frameworks(loss: Loss, arrays: Arrays) -> Peers:
+    """Return the fused kernel, the limit, and NumPy by hand."""
+    cost = cr.parse(loss.text, shapes=loss.shapes)
+    fused = cr.compile(cost, *(cr.grad(cost, name) for name in loss.wrt), backend="numba")
+    return {
+        "chainrule": lambda: fused(**arrays),
+        "limit": reading(arrays["X"]),
+        "by hand": lambda: loss.hand(**arrays),
+    }
+
+
 def peers(loss: Loss, rows: int, d: int, kind: str, compiled: bool) -> Peers:
     """Return everyone who computes the value and the gradients of this loss."""
     arrays = data(loss, rows, d, kind)
-    cost = cr.parse(loss.text, shapes=loss.shapes)
-    fused = cr.compile(cost, *(cr.grad(cost, name) for name in loss.wrt), backend="numba")
-    found: Peers = {"chainrule": lambda: fused(**arrays), "limit": reading(arrays["X"])}
-    found["by hand"] = lambda: loss.hand(**arrays)
+    found = without_frameworks(loss, arrays)
     if installed("jax"):
         found |= in_jax(loss, arrays)
     if installed("torch"):
