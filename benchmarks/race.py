@@ -22,7 +22,8 @@ goes without. Options of a topic:
 
     python benchmarks/topic.py [--only WORDS] [--seconds S] [--small] [--list]
 
-`--only` runs the cases whose title holds the words; results/<topic>.json keeps the last run of every case.
+`--only` runs the cases whose title holds the words; results/<topic>.json keeps the last run of every case. With the
+same options, `python benchmarks/race.py` runs every topic, and `python docs/performance.py` writes the page on them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +50,8 @@ from rich.table import Table
 
 Peers = dict[str, Callable[[], Any]]
 OURS = "chainrule"
-RESULTS = Path(__file__).parent / "results"
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
 PACKAGES = ("numpy", "scipy", "sympy", "numba", "jax", "jaxlib", "torch", "tensorgrad")
 SAMPLE = 1e-3  # seconds: what is faster is repeated until it takes this long
 LONG = 1.0  # seconds: what went before changes nothing that lasts longer
@@ -261,3 +265,13 @@ def main(topic: str, races: Callable[[bool], Iterator[Race]]) -> None:
             saved(topic, results[-1:])
     if results:
         console.print(table(topic, results))
+
+
+def topics() -> list[str]:
+    """Return the names of the files here that have races."""
+    return sorted(file.stem for file in FOLDER.glob("*.py") if "\ndef races(" in file.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    for topic in topics():
+        subprocess.run([sys.executable, FOLDER / f"{topic}.py", *sys.argv[1:]], check=True)
