@@ -9,6 +9,7 @@ PyTorch and JAX are raced where they are installed (pip install torch jax). With
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -166,14 +167,16 @@ def torch_peers(layer: Layer) -> Peers:
 
         return both
 
-    compiled = torch.compile(lambda **t: layer.plain(torch, **t))
-    return {
+    found = {
         OURS: run(lambda: ours(*arguments)),
         "by hand": lambda: layer.hand(torch, G, **fixed),
         "torch native": run(lambda: layer.native(torch.nn.functional, **tensors)),
         "torch eager": run(lambda: layer.plain(torch, **tensors)),
-        "torch.compile": run(lambda: compiled(**tensors)),
     }
+    if shutil.which("g++"):  # which torch.compile needs
+        compiled = torch.compile(lambda **t: layer.plain(torch, **t))
+        found["torch.compile"] = run(lambda: compiled(**tensors))
+    return found
 
 
 def jax_peers(layer: Layer) -> Peers:

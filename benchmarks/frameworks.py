@@ -1,4 +1,4 @@
-"""The peers that differentiate by themselves, on the functions of a topic: JAX, PyTorch and tensorgrad, in float64.
+"""The peers that differentiate by themselves, on the functions of a topic: JAX, PyTorch and tensorgrad.
 
 Each returns a call without arguments whose result is finished; where a library is not installed, there is no peer.
 """
@@ -13,6 +13,8 @@ import race
 
 Function = Callable[..., Any]
 Arrays = Mapping[str, np.ndarray]
+Output = tuple[Any, Sequence[str]]  # a tensor of tensorgrad's, and its edges in the order of the axes
+Values = Mapping[Any, np.ndarray]  # by its variables
 
 
 def jax_peer(transform: str, function: Function, wrt: str, arrays: Arrays, name: str = "JAX jit") -> race.Peers:
@@ -59,8 +61,18 @@ def torch_peer(transform: str, function: Function, wrt: str, arrays: Arrays) -> 
     return {"torch.func": lambda: derived(x)}
 
 
-def tensorgrad_peer(make: Callable[[Any, Any], tuple[Any, Sequence[str], dict[Any, np.ndarray]]]) -> race.Peers:
-    """Return tensorgrad's compiled program of `make(tensorgrad, functions)`: a tensor, its edges in order, the values.
+def tensorgrad_peer(make: Callable[[Any, Any], tuple[Any, Sequence[str], Values]]) -> race.Peers:
+    """Return tensorgrad's program of `make(tensorgrad, functions)`: a tensor, its edges in order, the values."""
+
+    def one(tg: Any, F: Any) -> tuple[list[Output], Values]:
+        tensor, edges, values = make(tg, F)
+        return [(tensor, edges)], values
+
+    return tensorgrad_joint(one)
+
+
+def tensorgrad_joint(make: Callable[[Any, Any], tuple[Sequence[Output], Values]]) -> race.Peers:
+    """Return tensorgrad's program of several tensors, compiled together, in the type of the values.
 
     Its kernels are called directly: its own wrapper uses PyTorch's named tensors, which PyTorch 2.13 no longer has.
     """
@@ -71,18 +83,24 @@ def tensorgrad_peer(make: Callable[[Any, Any], tuple[Any, Sequence[str], dict[An
     from tensorgrad import functions as F
     from tensorgrad.compiler import compile_to_callable
 
-    tensor, edges, values = make(tg, F)
-    program = compile_to_callable(tensor)
-    sizes = {s: n for v, a in values.items() for s, n in zip(v.shape.values(), a.shape, strict=True)}
+    outputs, values = make(tg, F)
+    program = compile_to_callable(*(tensor for tensor, _ in outputs))
     tensors = {v: torch.as_tensor(a) for v, a in values.items()}
-    kernel = program.codegen.specialize(sizes, dtype=torch.float64)
+    sizes = {s: n for v, t in tensors.items() for s, n in zip(v.shape.values(), t.shape, strict=True)}
+    (kind,) = {t.dtype for t in tensors.values()}
     given = [tensors[v] for v in program.vars]
-    (perm, names) = program._wrap_plans[0]
-    order = [list(names).index(edge) for edge in edges]
+    orders = [
+        (perm, [list(names).index(edge) for edge in edges])
+        for (_, edges), (perm, names) in zip(outputs, program._wrap_plans, strict=True)
+    ]
+
+    kernel = program.codegen.specialize(sizes, dtype=kind)
 
     def run() -> Any:
         with torch.no_grad():
-            (out,) = kernel(*given)
-            return (out if perm is None else out.permute(perm)).permute(order)
+            return tuple(
+                (out if perm is None else out.permute(perm)).permute(order)
+                for out, (perm, order) in zip(kernel(*given), orders, strict=True)
+            )
 
     return {"tensorgrad": run}

@@ -3,7 +3,7 @@
     python benchmarks/fused.py [--only WORDS] [--seconds S] [--small] [--list]
 
 The limit is the time it takes two threads to read X once; NumPy by hand is what someone writes who has the formula.
-PyTorch and JAX are raced where they are installed (pip install torch jax).
+PyTorch, JAX and tensorgrad are raced where they are installed (pip install torch jax; `peers.py` on tensorgrad).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from frameworks import tensorgrad_joint
 from race import Peers, Race, installed, main
 
 import chainrule as cr
@@ -29,7 +30,10 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss in every library: `hand` gives the value and the gradients, `jax` and `torch` the value alone."""
+    """A loss in every library: `hand` gives the value and the gradients, the others the value alone.
+
+    `tensor` is tensorgrad's, of its functions and its variables, whose edges are named as in `shapes`.
+    """
 
     text: str
     shapes: dict[str, object]
@@ -37,6 +41,7 @@ class Loss:
     hand: Callable[..., tuple[Any, ...]]
     jax: Callable[..., Any]
     torch: Callable[..., Any]
+    tensor: Callable[..., Any]
 
 
 # --- NumPy by hand
@@ -101,6 +106,24 @@ def softmax_in_torch(X: Any, W: Any, c: Any, Y: Any) -> Any:
     return -(Y * (X @ W + c).log_softmax(1)).sum(1).mean()
 
 
+# --- and in tensorgrad, F being its functions; its compiler finds the stable forms by itself
+def cost_in_tensorgrad(F: Any, X: Any, w: Any, b: Any, y: Any) -> Any:
+    error = y - F.relu(F.dot(X, w, "d") + b)
+    return F.mean(error * error)
+
+
+def logistic_in_tensorgrad(F: Any, X: Any, w: Any, b: Any, y: Any) -> Any:
+    return F.mean(F.log(1 + F.exp(-(y * (F.dot(X, w, "d") + b)))))
+
+
+def hinge_in_tensorgrad(F: Any, X: Any, w: Any, b: Any, y: Any) -> Any:
+    return F.mean(F.relu(1 - y * (F.dot(X, w, "d") + b)))
+
+
+def softmax_in_tensorgrad(F: Any, X: Any, W: Any, c: Any, Y: Any) -> Any:
+    return F.mean(F.cross_entropy(F.dot(X, W, "d") + c, Y, "k"))
+
+
 VECTORS = {"X": ("N", "d"), "w": "d", "b": (), "y": "N"}
 LOSSES = {
     "cost": Loss(
@@ -110,6 +133,7 @@ LOSSES = {
         cost_by_hand,
         cost_in_jax,
         lambda X, w, b, y: ((y - (X @ w + b).relu()) ** 2).mean(),
+        cost_in_tensorgrad,
     ),
     "logistic": Loss(
         "mean(log(1 + exp(-y * (X @ w + b))))",
@@ -118,6 +142,7 @@ LOSSES = {
         logistic_by_hand,
         logistic_in_jax,
         lambda X, w, b, y: importlib.import_module("torch").nn.functional.softplus(-y * (X @ w + b)).mean(),
+        logistic_in_tensorgrad,
     ),
     "hinge": Loss(
         "mean(max(0, 1 - y * (X @ w + b)))",
@@ -126,6 +151,7 @@ LOSSES = {
         hinge_by_hand,
         hinge_in_jax,
         lambda X, w, b, y: (1 - y * (X @ w + b)).relu().mean(),
+        hinge_in_tensorgrad,
     ),
     "softmax": Loss(
         "-mean(sum(Y * log(softmax(X @ W + c)), axis=1))",
@@ -134,6 +160,7 @@ LOSSES = {
         softmax_by_hand,
         softmax_in_jax,
         softmax_in_torch,
+        softmax_in_tensorgrad,
     ),
 }
 
@@ -215,18 +242,40 @@ def in_torch(loss: Loss, arrays: Arrays, compiled: bool) -> Peers:
     return found
 
 
+def in_tensorgrad(loss: Loss, arrays: Arrays) -> Peers:
+    """Return tensorgrad's value and gradients, compiled together."""
+
+    def make(tg: Any, F: Any) -> Any:
+        axes = {name: (shape,) if isinstance(shape, str) else shape for name, shape in loss.shapes.items()}
+        sizes = {axis: tg.symbols(axis) for shape in axes.values() for axis in shape}
+        variables = {name: tg.Variable(name, **{a: sizes[a] for a in shape}) for name, shape in axes.items()}
+        value = loss.tensor(F, **variables)
+        gradients = [(value.grad(variables[name]), axes[name]) for name in loss.wrt]
+        return [(value, ()), *gradients], {variables[name]: a for name, a in arrays.items()}
+
+    return tensorgrad_joint(make)
+
+
+def without_frameworks(loss: Loss, arrays: Arrays) -> Peers:
+    """Return the fused kernel, the limit, and NumPy by hand."""
+    cost = cr.parse(loss.text, shapes=loss.shapes)
+    fused = cr.compile(cost, *(cr.grad(cost, name) for name in loss.wrt), backend="numba")
+    return {
+        "chainrule": lambda: fused(**arrays),
+        "limit": reading(arrays["X"]),
+        "by hand": lambda: loss.hand(**arrays),
+    }
+
+
 def peers(loss: Loss, rows: int, d: int, kind: str, compiled: bool) -> Peers:
     """Return everyone who computes the value and the gradients of this loss."""
     arrays = data(loss, rows, d, kind)
-    cost = cr.parse(loss.text, shapes=loss.shapes)
-    fused = cr.compile(cost, *(cr.grad(cost, name) for name in loss.wrt), backend="numba")
-    found: Peers = {"chainrule": lambda: fused(**arrays), "limit": reading(arrays["X"])}
-    found["by hand"] = lambda: loss.hand(**arrays)
+    found = without_frameworks(loss, arrays)
     if installed("jax"):
         found |= in_jax(loss, arrays)
     if installed("torch"):
         found |= in_torch(loss, arrays, compiled)
-    return found
+    return found | in_tensorgrad(loss, arrays)
 
 
 def races(small: bool = False) -> Iterator[Race]:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import race
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-TOPICS = sorted(file.stem for file in FOLDER.glob("*.py") if "def races(" in file.read_text() and file.stem != "race")
+from conftest import NAMED
+
+TOPICS = race.topics()
+LIBRARIES = {"jax": ("JAX",), "torch": ("torch", "tensorgrad")}  # how the peers of an environment in .ci/run begin
 
 
 def small_races() -> Iterator[tuple[str, race.Race]]:
@@ -32,6 +34,14 @@ def test_competitors_agree(r: race.Race) -> None:
     assert race.disagreements(r, peers) == {}
 
 
+@pytest.mark.parametrize("topic", ["fused", "hessians"])
+def test_a_named_library_competes(topic: str) -> None:
+    """Where CI installs a library, its peers are there to be compared."""
+    peers = next(r for name, r in CASES.items() if name.startswith(topic)).make()
+    for beginning in LIBRARIES[NAMED] if NAMED else ["chainrule", "by hand"]:
+        assert any(name.startswith(beginning) for name in peers), f"no peer {beginning}"
+
+
 # --- the harness itself
 def test_a_wrong_peer_is_named_and_not_timed() -> None:
     a = np.arange(4.0)
@@ -39,6 +49,20 @@ def test_a_wrong_peer_is_named_and_not_timed() -> None:
     result = race.raced(r, 0.0)
     assert set(result.median_ms) == {"chainrule", "by hand"} and "zeros" in result.wrong
     assert result.ratio["chainrule"] == 1.0
+
+
+def test_a_timed_sample_follows_an_untimed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Except for what takes so long that nothing before it matters."""
+    monkeypatch.setattr(race, "SAMPLE", 0.0)  # one call each
+    calls: dict[float, list[str]] = {0.0: [], float("inf"): []}
+    for long, made in calls.items():
+        monkeypatch.setattr(race, "LONG", long)
+        peers = {name: lambda name=name, made=made: made.append(name) or 1.0 for name in ("chainrule", "by hand")}
+        rounds = race.raced(race.Race("one", lambda peers=peers: peers), 0.0).rounds
+    without, with_untimed = calls.values()
+    assert len(with_untimed) - len(without) == 2 * rounds
+    raced = with_untimed[-4 * rounds :]
+    assert raced[::2] == raced[1::2]
 
 
 def test_ours_must_be_right() -> None:
