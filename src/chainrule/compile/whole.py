@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.execute import run_text
+from chainrule.compile.grouping import CALL
 from chainrule.compile.in_numba import FUNCTIONS, NumbaCode
-from chainrule.compile.kernel import CALL, HEADER
+from chainrule.compile.kernel import HEADER
 from chainrule.compile.kernel_files import kernel_module
-from chainrule.compile.loop_code import Scope
+from chainrule.compile.loop_language import Scope
 from chainrule.compile.loops import Loop, Nest
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
 from chainrule.compile.recipes import unfolded
