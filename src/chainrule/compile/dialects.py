@@ -86,6 +86,7 @@ TORCH: Spellings = {
     "over a norm": "$x / $xp.where($y == 0, $xp.inf, $y)",
     "inner product": "$xp.dot($x.flatten(), $y.flatten())",
     "inner products": "$xp.linalg.vecdot($x, $y)",
+    "product, summed": "($x * $y).sum(axis=$axes)",
     "operand": "$xp.as_tensor($x, dtype=dtype, device=device)",
     "types": "dtype, device = $like.dtype, $like.device",
     "no types": "dtype, device = $xp.get_default_dtype(), $xp.get_default_device()",
@@ -115,6 +116,10 @@ class Dialect:
     def knows(self, primitive: str) -> bool:
         """True if the library does not spell the primitive as NumPy does."""
         return self.spellings[primitive] != NUMPY[primitive]
+
+    def has(self, primitive: str) -> bool:
+        """True if the library spells a primitive that NumPy lacks."""
+        return primitive in self.spellings
 
 
 def _dialect(code: str, module: str, alias: str, own: Spellings, frees: bool = True) -> Dialect:
