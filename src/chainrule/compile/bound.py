@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pprint import pformat
 from typing import Any
 
 from chainrule.compile.assembly import LIBRARIES, assembled, formulas, helpers
-from chainrule.compile.dialects import IN_JAX, IN_TORCH, Dialect
+from chainrule.compile.dialects import IN_JAX, IN_TORCH_UNRECORDED, Dialect
 from chainrule.compile.differentiable import Differentiable, differentiable
+from chainrule.compile.in_place import InPlace
+from chainrule.compile.lifetimes import Origins, origins_of
 from chainrule.compile.program import Program
-from chainrule.compile.source import argument_comments, function_body, parameters, readable_names, with_shape
+from chainrule.compile.source import (
+    Body,
+    argument_comments,
+    body_of,
+    dropped,
+    function_body,
+    parameters,
+    readable_names,
+    with_shape,
+)
+from chainrule.compile.thin import thin_last
 from chainrule.compile.writing import Names
 from chainrule.errors import DomainError
 from chainrule.expression.node import Apply, Expr, walk
@@ -25,7 +38,7 @@ class Bound:
 
     def __init__(self, e: Expr, name: str, dialect: Dialect) -> None:
         self.e, self.name, self.dialect = e, name, dialect
-        self.parts: Differentiable = differentiable(e)
+        self.parts: Differentiable = self.planned(differentiable(e))
         forward, backward = self.parts.forward, self.parts.backward
         self.helpers = helpers(forward, dialect) | helpers(backward, dialect)
         taken = TAKEN | {name, f"{name}_forward", f"{name}_backward", class_name(name), *self.helpers}
@@ -41,17 +54,32 @@ class Bound:
         self.slopes = [_free(f"d{own}", taken) for own in self.names.arguments]
         self.comment = formulas([e])
 
+    def planned(self, parts: Differentiable) -> Differentiable:
+        """Return the programs as the library runs them best."""
+        return parts
+
     @property
     def parameters(self) -> str:
         """The parameters of the function."""
         return ", ".join(parameters(self.parts.forward, self.names))
 
+    def forward_body(self) -> Body:
+        """Return what the forward program does."""
+        return function_body(self.parts.forward, self.names, self.dialect)
+
+    def backward_body(self) -> Body:
+        """Return what the backward program does."""
+        return function_body(self.parts.backward, self.backward_names, self.dialect)
+
     def forward_lines(self, tail: Callable[[list[str]], str]) -> str:
         """Write the forward program; `tail` writes its last line, given what it returns."""
-        program = self.parts.forward
-        body = function_body(program, self.names, self.dialect)
-        lines = [with_shape(line.text, line.shape, self.names) for line in body.lines]
+        program, body = self.parts.forward, self.forward_body()
+        lines = [part for line in self.commented(body, self.names) for part in line]
         return "\n".join([*argument_comments(program, self.names), *body.head, *lines, tail(body.results)])
+
+    def commented(self, body: Body, names: Names) -> list[list[str]]:
+        """Return, for each line of a body, that line with the shape behind it, and what follows it."""
+        return [[with_shape(line.text, line.shape, names)] for line in body.lines]
 
     def backward_comments(self) -> list[str]:
         """Return the shapes of what the backward program is given, but for the arguments."""
@@ -89,7 +117,7 @@ def bound_in_jax(e: Expr, name: str, sampler: Sampler | None = None) -> str:
         value = ["value"] if bound.parts.keeps_value else []
         return f"value = {results[0]}\nreturn value, {_tuple([*kept, *value, *results[1:]]) if bound.given else '()'}"
 
-    body = function_body(bound.parts.backward, bound.backward_names, bound.dialect)
+    body = bound.backward_body()
     lines = [with_shape(line.text, line.shape, bound.backward_names) for line in body.lines]
     unpack = [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = saved"] if bound.given else []
     backward = [*unpack, *bound.backward_comments(), *body.head, *lines, f"return {_tuple(body.results)}"]
@@ -106,6 +134,43 @@ def bound_in_jax(e: Expr, name: str, sampler: Sampler | None = None) -> str:
 
 
 # --- torch
+class BoundInTorch(Bound):
+    """Both passes run where nothing is recorded, so that values are written over those that nobody reads any more."""
+
+    def __init__(self, e: Expr, name: str) -> None:
+        super().__init__(e, name, IN_TORCH_UNRECORDED)
+
+    def planned(self, parts: Differentiable) -> Differentiable:
+        """Return the programs with thin factors where they cost least."""
+        return replace(parts, forward=thin_last(parts.forward), backward=thin_last(parts.backward))
+
+    def forward_body(self) -> Body:
+        """Write the forward pass in place where it can be."""
+        arguments = [frozenset({k}) for k in range(len(self.names.arguments))]
+        return body_of(InPlace(self.parts.forward, self.names, self.dialect, arguments))
+
+    def backward_body(self) -> Body:
+        """Write the backward pass in place where it can be."""
+        return body_of(InPlace(self.parts.backward, self.backward_names, self.dialect, self.origins))
+
+    @property
+    def origins(self) -> Origins:
+        """The arguments of the function that each argument of the backward pass comes of; the cotangent has its own."""
+        forward = self.parts.forward
+        found = origins_of(forward, [frozenset({k}) for k in range(len(forward.arguments))])
+        value, *saved = [found[k] for k in forward.outputs]
+        kept = [frozenset({k}) for k in self.parts.kept]
+        return [*kept, *([value] if self.parts.keeps_value else []), *saved, frozenset({-1})]
+
+    def commented(self, body: Body, names: Names) -> list[list[str]]:
+        """Return each line, and after it the one that drops the largest arrays that were needed until there."""
+        axes = max((len(line.shape or ()) for line in body.lines), default=0)
+        drops = dropped(body, max(axes, 1))
+        return [
+            [*line, *([drop] if drop else [])] for line, drop in zip(super().commented(body, names), drops, strict=True)
+        ]
+
+
 def class_name(name: str) -> str:
     """Return the name of the class: `layer_norm` -> `LayerNorm`."""
     camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
@@ -114,12 +179,12 @@ def class_name(name: str) -> str:
 
 def bound_in_torch(e: Expr, name: str, sampler: Sampler | None = None) -> str:
     """Write an `autograd.Function`, the function that applies it, and a test of its derivative."""
-    bound = Bound(e, name, IN_TORCH)
+    bound = BoundInTorch(e, name)
     blocks = [_torch_class(bound), _torch_function(bound), *_torch_test(bound, sampler)]
     return assembled(blocks, bound.helpers)
 
 
-def _torch_class(bound: Bound) -> str:
+def _torch_class(bound: BoundInTorch) -> str:
     arguments = list(bound.names.arguments)
     saved = [*(["value"] if bound.parts.keeps_value else []), *bound.saved]
     outputs = ["value", *bound.saved]
@@ -151,22 +216,22 @@ def _torch_class(bound: Bound) -> str:
 {_indented(chr(10).join(_torch_backward(bound, sizes)), 2)}'''
 
 
-def _torch_backward(bound: Bound, sizes: Sequence[str]) -> list[str]:
+def _torch_backward(bound: BoundInTorch, sizes: Sequence[str]) -> list[str]:
     """Compute only those derivatives that are asked for: a line stands under the condition that one needs it."""
     program, names = bound.parts.backward, bound.backward_names
-    body = function_body(program, names, bound.dialect)
+    body = bound.backward_body()
     count = len(bound.slopes)
     lines = [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = ctx.saved_tensors"] if bound.given else []
     lines += [f"{size} = ctx.{size}" for size in sizes]
     lines += [*bound.backward_comments(), *body.head]
     users = users_of(program)
     before: frozenset[int] = frozenset(range(count))
-    for line in body.lines:
+    for line, written in zip(body.lines, bound.commented(body, names), strict=True):
         asked = users[line.step]
         if asked != before and len(asked) < count:
             lines.append(f"if {' or '.join(f'ctx.needs_input_grad[{k}]' for k in sorted(asked))}:")
         before = asked
-        lines.append("    " * (len(asked) < count) + with_shape(line.text, line.shape, names))
+        lines += ["    " * (len(asked) < count) + text for text in written]
     for k, (slope, result) in enumerate(zip(bound.slopes, body.results, strict=True)):
         lines.append(f"{slope} = {result} if ctx.needs_input_grad[{k}] else None")
     nothing = ["None"] * len(bound.parts.forward.given)

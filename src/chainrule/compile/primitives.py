@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from string import Template
 
 from chainrule.compile.dialects import IN_NUMPY, Dialect
 from chainrule.compile.operands import Operands
@@ -69,11 +70,15 @@ class Primitives(Operands):
             text = self._inline(step)
             if text is None:
                 text, *more = self._statement(k, step, f"v{self.variables}")
-                if k not in self.nested or more or len(text) > LONGEST_PART:
+                if k not in self.nested or more or len(text) > self.longest_part(step):
                     line, text = self._line_of(k, text)
                     lines += [Line(line, step.shape, k), *(Line(line, None, k) for line in more)]
             self.texts.append(parenthesised(text))
         return lines
+
+    def longest_part(self, step: Instruction) -> int:
+        """Return how many characters a value may have that is written inside a longer line."""
+        return LONGEST_PART
 
     def _line_of(self, k: int, text: str) -> tuple[str, str]:
         """Return the line that keeps a value, and what later lines call it."""
@@ -184,8 +189,22 @@ class Primitives(Operands):
                 return " / ".join(texts)
             case Combine(coefficients):
                 known = [self._constant(operand) for operand in step.operands]
-                return combination(coefficients, texts, known)
+                return self.less(step) or combination(coefficients, texts, known)
         return self._applied(step, texts)
+
+    def less(self, step: Instruction) -> str:
+        """Write z − f(z), f along the last axis, where the library has one function for it; "" elsewhere."""
+        if not isinstance(step.action, Combine) or sorted(step.action.coefficients) != [-1, 1]:
+            return ""
+        f, z = (step.action.coefficients.index(c) for c in (-1, 1))
+        reduced = self.program.instructions[step.operands[f]]
+        is_read_here = step.operands[f] in self.nested and reduced.operands == (step.operands[z],)
+        along = step.subscripts[z] == step.output and step.subscripts[f] == step.output[:-1]
+        if not isinstance(reduced.action, Map) or not is_read_here or not along:
+            return ""
+        (parameter,) = reduced.action.op.parameters
+        line = reduced.action.op.code.less.get(self.dialect.code, "")
+        return Template(line).substitute({parameter: unwrapped(self.texts[step.operands[z]])}, xp=self.dialect.alias)
 
     def _constant(self, k: int) -> Scalar | None:
         action = self.program.instructions[k].action

@@ -79,6 +79,7 @@ logsumexp = Op(
         jax="jax.nn.logsumexp($z, axis=-1)",
         torch="$xp.logsumexp($z, -1)",
         helper=stable_logsumexp,
+        less={"jax": "jax.nn.log_softmax($z, axis=-1)", "torch": "$xp.log_softmax($z, -1)"},
     ),
 )
 
