@@ -192,7 +192,8 @@ def _torch_class(bound: BoundInTorch) -> str:
     if len(parameters(bound.parts.forward, bound.names)) == 1:
         inner = [f"({arguments[0]},) = inputs"]
     inner += [f"{', '.join(outputs)} = output"] if bound.saved else ["value = output"] if saved else []
-    inner += [f"ctx.mark_non_differentiable({', '.join(bound.saved)})"] if bound.saved else []
+    if bound.saved:  # without the second line, backward is given a zero for every entry of what was saved
+        inner += [f"ctx.mark_non_differentiable({', '.join(bound.saved)})", "ctx.set_materialize_grads(False)"]
     inner += [f"ctx.save_for_backward({', '.join(bound.given)})"]
     sizes = parameters(bound.parts.backward, bound.backward_names)[len(bound.given) + 1 :]
     inner += [f"ctx.{size} = {size}" for size in sizes]
