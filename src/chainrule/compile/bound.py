@@ -222,7 +222,11 @@ def _torch_backward(bound: BoundInTorch, sizes: Sequence[str]) -> list[str]:
     program, names = bound.parts.backward, bound.backward_names
     body = bound.backward_body()
     count = len(bound.slopes)
-    lines = [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = ctx.saved_tensors"] if bound.given else []
+    nothing = ["None"] * len(bound.parts.forward.given)
+    lines = []
+    if bound.saved:
+        lines = [f"if {bound.cotangent} is None:", f"    return {', '.join(['None'] * count + nothing)}"]
+    lines += [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = ctx.saved_tensors"] if bound.given else []
     lines += [f"{size} = ctx.{size}" for size in sizes]
     lines += [*bound.backward_comments(), *body.head]
     users = users_of(program)
@@ -235,7 +239,6 @@ def _torch_backward(bound: BoundInTorch, sizes: Sequence[str]) -> list[str]:
         lines += ["    " * (len(asked) < count) + text for text in written]
     for k, (slope, result) in enumerate(zip(bound.slopes, body.results, strict=True)):
         lines.append(f"{slope} = {result} if ctx.needs_input_grad[{k}] else None")
-    nothing = ["None"] * len(bound.parts.forward.given)
     return [*lines, f"return {', '.join([*bound.slopes, *nothing])}"]
 
 
