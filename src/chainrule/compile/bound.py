@@ -18,7 +18,6 @@ from chainrule.compile.source import (
     Body,
     argument_comments,
     body_of,
-    dropped,
     function_body,
     parameters,
     readable_names,
@@ -74,12 +73,8 @@ class Bound:
     def forward_lines(self, tail: Callable[[list[str]], str]) -> str:
         """Write the forward program; `tail` writes its last line, given what it returns."""
         program, body = self.parts.forward, self.forward_body()
-        lines = [part for line in self.commented(body, self.names) for part in line]
+        lines = [with_shape(line.text, line.shape, self.names) for line in body.lines]
         return "\n".join([*argument_comments(program, self.names), *body.head, *lines, tail(body.results)])
-
-    def commented(self, body: Body, names: Names) -> list[list[str]]:
-        """Return, for each line of a body, that line with the shape behind it, and what follows it."""
-        return [[with_shape(line.text, line.shape, names)] for line in body.lines]
 
     def backward_comments(self) -> list[str]:
         """Return the shapes of what the backward program is given, but for the arguments."""
@@ -162,14 +157,6 @@ class BoundInTorch(Bound):
         kept = [frozenset({k}) for k in self.parts.kept]
         return [*kept, *([value] if self.parts.keeps_value else []), *saved, frozenset({-1})]
 
-    def commented(self, body: Body, names: Names) -> list[list[str]]:
-        """Return each line, and after it the one that drops the largest arrays that were needed until there."""
-        axes = max((len(line.shape or ()) for line in body.lines), default=0)
-        drops = dropped(body, max(axes, 1))
-        return [
-            [*line, *([drop] if drop else [])] for line, drop in zip(super().commented(body, names), drops, strict=True)
-        ]
-
 
 def class_name(name: str) -> str:
     """Return the name of the class: `layer_norm` -> `LayerNorm`."""
@@ -231,12 +218,12 @@ def _torch_backward(bound: BoundInTorch, sizes: Sequence[str]) -> list[str]:
     lines += [*bound.backward_comments(), *body.head]
     users = users_of(program)
     before: frozenset[int] = frozenset(range(count))
-    for line, written in zip(body.lines, bound.commented(body, names), strict=True):
+    for line in body.lines:
         asked = users[line.step]
         if asked != before and len(asked) < count:
             lines.append(f"if {' or '.join(f'ctx.needs_input_grad[{k}]' for k in sorted(asked))}:")
         before = asked
-        lines += ["    " * (len(asked) < count) + text for text in written]
+        lines.append("    " * (len(asked) < count) + with_shape(line.text, line.shape, names))
     for k, (slope, result) in enumerate(zip(bound.slopes, body.results, strict=True)):
         lines.append(f"{slope} = {result} if ctx.needs_input_grad[{k}] else None")
     return [*lines, f"return {', '.join([*bound.slopes, *nothing])}"]

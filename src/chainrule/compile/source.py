@@ -92,7 +92,7 @@ def function_text(
     body = function_body(program, names, dialect, into)
     lines = [with_shape(line.text, line.shape, names) for line in body.lines]
     if free_early and dialect.frees:
-        lines = [part for pair in zip(lines, dropped(body), strict=True) for part in pair if part]
+        lines = _freed(body, lines)
     text = "\n".join([*argument_comments(program, names), *body.head, *lines, f"return {', '.join(body.results)}"])
     groups = "".join(
         function_text(group, made_names(group), own, dialect, free_early, into=True) + "\n\n"
@@ -142,17 +142,19 @@ def _size_lines(program: Program, names: Names, text: str) -> list[str]:
     return lines
 
 
-def dropped(body: Body, axes: int = 1) -> list[str]:
-    """Return, for each line, the line after it that drops arrays after their last use ("" if there is none).
-
-    Their memory serves the next ones. Arrays of fewer axes are left.
-    """
+def _freed(body: Body, written: Sequence[str]) -> list[str]:
+    """Drop an array after its last use, so that its memory serves the next one."""
     used = [set(re.findall(r"\bv\d+\b", line.text)) for line in body.lines]
     last = {name: k for k, names in enumerate(used) for name in names}
     kept = {name for result in body.results for name in re.findall(r"\bv\d+\b", result)}
-    large = {line.text.split(" =")[0] for line in body.lines if line.shape and len(line.shape) >= axes}
-    done = [sorted(name for name in large - kept if last.get(name) == k) for k in range(len(used))]
-    return [f"del {', '.join(names)}" if names and k < len(used) - 1 else "" for k, names in enumerate(done)]
+    large = {line.text.split(" =")[0] for line in body.lines if line.shape}
+    freed: list[str] = []
+    for k, line in enumerate(written):
+        freed.append(line)
+        done = sorted(name for name in large - kept if last[name] == k)
+        if done and k < len(written) - 1:
+            freed.append(f"del {', '.join(done)}")
+    return freed
 
 
 def _results(program: Program, primitives: Primitives) -> list[str]:
