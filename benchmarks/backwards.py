@@ -29,7 +29,8 @@ NAME = "layer"
 class Layer:
     """A layer: its expression, the arrays by name, the cotangent, and by which arrays it is differentiated.
 
-    `plain` is written once for torch and JAX; `native` calls torch's own kernels; `hand` is the closed form in torch.
+    `plain` is written once for torch and JAX; `native` calls torch's own kernels; `hand` is the closed form in torch,
+    in place and with the statistics of a row kept.
     """
 
     e: cr.Expr
@@ -60,14 +61,38 @@ def layer_norm(rows: int, d: int) -> Layer:
         return F.layer_norm(X, gamma.shape, gamma, beta, 1e-5)
 
     def hand(torch: Any, G: Any, X: Any, gamma: Any, beta: Any) -> tuple[Any, ...]:
-        var, mean = torch.var_mean(X, 1, correction=0, keepdim=True)
-        r = torch.rsqrt(var + 1e-5)
-        unit = (X - mean) * r
-        dU = G * gamma
-        dX = r * (dU - dU.mean(1, keepdim=True) - unit * (dU * unit).mean(1, keepdim=True))
-        return unit * gamma + beta, dX, (G * unit).sum(0), G.sum(0)
+        unit = X - X.mean(1, keepdim=True)
+        r = torch.rsqrt(torch.linalg.vecdot(unit, unit) / X.shape[1] + 1e-5)[:, None]
+        value = torch.addcmul(beta, unit.mul_(r), gamma)
+        dgamma = (G * unit).sum(0)
+        dX = G * gamma
+        mean, slope = dX.mean(1, keepdim=True), torch.linalg.vecdot(dX, unit)[:, None] / X.shape[1]
+        return value, dX.sub_(mean).addcmul_(unit, slope, value=-1).mul_(r), dgamma, G.sum(0)
 
     return Layer(e, arrays, random(rows, d, seed=3), ("X", "gamma", "beta"), plain, native, hand)
+
+
+def rms_norm(rows: int, d: int) -> Layer:
+    X, gamma = cr.matrix("X", "N", "d"), cr.vector("gamma", "d")
+    e = gamma * X / cr.sqrt(cr.mean(X**2, axis=1, keepdims=True) + 1e-5)
+    arrays = {"X": random(rows, d), "gamma": 1 + random(d, seed=1)}
+
+    def plain(xp: Any, X: Any, gamma: Any) -> Any:
+        return gamma * X / xp.sqrt((X * X).mean(1) + 1e-5)[:, None]
+
+    def native(F: Any, X: Any, gamma: Any) -> Any:
+        return F.rms_norm(X, gamma.shape, gamma, 1e-5)
+
+    def hand(torch: Any, G: Any, X: Any, gamma: Any) -> tuple[Any, ...]:
+        r = torch.rsqrt(torch.linalg.vecdot(X, X) / X.shape[1] + 1e-5)[:, None]
+        unit = X * r
+        value = unit * gamma
+        dgamma = (G * unit).sum(0)
+        dX = G * gamma
+        slope = torch.linalg.vecdot(dX, unit)[:, None] / X.shape[1]
+        return value, dX.addcmul_(unit, slope, value=-1).mul_(r), dgamma
+
+    return Layer(e, arrays, random(rows, d, seed=3), ("X", "gamma"), plain, native, hand)
 
 
 def cross_entropy(rows: int, classes: int) -> Layer:
@@ -87,7 +112,7 @@ def cross_entropy(rows: int, classes: int) -> Layer:
 
     def hand(torch: Any, G: Any, Y: Any, Z: Any) -> tuple[Any, ...]:
         logs = torch.log_softmax(Z, 1)
-        return -(Y * logs).sum() / len(Z), (logs.exp_().sub_(Y)).mul_(G / len(Z))
+        return -torch.dot(Y.flatten(), logs.flatten()) / len(Z), logs.exp_().sub_(Y).mul_(G / len(Z))
 
     return Layer(e, arrays, np.ones((), np.float32), ("Z",), plain, native, hand)
 
@@ -107,10 +132,9 @@ def attention(heads: int, n: int, d: int) -> Layer:
         return F.scaled_dot_product_attention(Q, K, V)
 
     def hand(torch: Any, G: Any, Q: Any, K: Any, V: Any) -> tuple[Any, ...]:
-        P = torch.softmax((Q @ K.mT) * scale, -1)
+        P = torch.softmax((Q @ K.mT).mul_(scale), -1)
         value = P @ V
-        dP = G @ V.mT
-        dS = P * (dP - (G * value).sum(-1, keepdim=True)) * scale
+        dS = (G @ V.mT).sub_((G * value).sum(-1, keepdim=True)).mul_(P).mul_(scale)
         return value, dS @ K, dS.mT @ Q, P.mT @ G
 
     e = cr.contract("hij,hjd->hid", P, V)
@@ -202,6 +226,7 @@ def jax_peers(layer: Layer) -> Peers:
 def races(small: bool = False) -> Iterator[Race]:
     cases = {
         "layernorm": (layer_norm, (8, 6) if small else (4096, 1024)),
+        "RMSNorm": (rms_norm, (8, 6) if small else (4096, 1024)),
         "cross-entropy": (cross_entropy, (8, 5) if small else (4096, 1000)),
         "attention": (attention, (2, 5, 3) if small else (16, 256, 64)),
     }

@@ -43,6 +43,9 @@ BOUND: dict[str, Expr] = {
     "differences": cr.parse("sum((x[1:] - x[:-1])**2) / norm(x)", {"x": "n"}),
     "repeated": cr.scalar("b") ** 2 * cr.ones("n"),  # no argument shows n
     "in_place": cr.matrix("ctx", "inputs", "n") @ cr.vector("value", "n"),  # names that the code uses itself
+    # values that are read twice, kept, or returned, and may not be written over
+    "waves": cr.parse("sin(A * B) * (A * B) + A", {"A": ("n", "m"), "B": ("n", "m")}),
+    "bells": cr.parse("exp(A * A + B**3)", {"A": ("n", "m"), "B": ("n", "m")}),
     "sums": cr.sum(cr.matrix("X", "N", "d"), axis=1),
 }
 PRODUCTS_AND_EXPONENTIALS = ("prod_others", "prod_pairs", "expm", "expm_frechet")
@@ -129,6 +132,21 @@ def run(module, name, arguments, given):
     "torch": """
 import torch
 torch.set_default_dtype(torch.float64)
+def same_in_batches(function, values, cotangent):
+    # one argument has a batch and nothing else has one; then the cotangent alone
+    plain = [v if isinstance(v, int) else v.detach() for v in values]
+    count = sum(not isinstance(v, int) for v in plain)
+    def both(seed, *arrays):
+        value, pull = torch.func.vjp(lambda *arrays: function(*arrays, *plain[count:]), *arrays)
+        return value, *pull(seed)
+    passed = [cotangent, *plain[:count]]
+    wanted = both(*passed)
+    for k in range(count + 1):
+        batch = [torch.stack([a, 2 * a, a]) if n == k else a for n, a in enumerate(passed)]
+        got = torch.func.vmap(both, in_dims=tuple(0 if n == k else None for n in range(count + 1)))(*batch)
+        for a, b in zip(got, wanted, strict=True):
+            torch.testing.assert_close(a[0], b)
+            torch.testing.assert_close(a[2], b)
 def run(module, name, arguments, given):
     function = getattr(module, name)
     values = [a if isinstance(a, int) else torch.tensor(a, requires_grad=True) for a in arguments]
@@ -136,7 +154,16 @@ def run(module, name, arguments, given):
     found = function(*values)
     parts = list(found) if isinstance(found, tuple) else [found]
     if "cotangent" in given:
-        parts += torch.autograd.grad(found, tensors, torch.as_tensor(given["cotangent"]))
+        cotangent = torch.as_tensor(given["cotangent"])
+        value = found.detach().clone()
+        parts += torch.autograd.grad(found, tensors, cotangent, retain_graph=True)
+        again = torch.autograd.grad(found, tensors, cotangent)  # what is kept for it is as it was
+        torch.testing.assert_close(again, tuple(parts[1:]), rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(found.detach(), value, rtol=0, atol=0)
+        for one, array in zip(values, arguments):
+            assert isinstance(one, int) or (one.detach().numpy() == array).all()
+        assert (cotangent.numpy() == given["cotangent"]).all()
+        same_in_batches(function, values, cotangent)
         getattr(module, f"test_{name}")()
         for one in tensors:  # a gradient that is not asked for is not computed, and the others are the same
             alone = function(*[a if a is one or isinstance(a, int) else a.detach() for a in values])

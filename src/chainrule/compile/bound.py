@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pprint import pformat
 from typing import Any
 
 from chainrule.compile.assembly import LIBRARIES, assembled, formulas, helpers
-from chainrule.compile.dialects import IN_JAX, IN_TORCH, Dialect
+from chainrule.compile.dialects import IN_JAX, IN_TORCH_UNRECORDED, Dialect
 from chainrule.compile.differentiable import Differentiable, differentiable
+from chainrule.compile.in_place import InPlace
+from chainrule.compile.lifetimes import Origins, origins_of
 from chainrule.compile.program import Program
-from chainrule.compile.source import argument_comments, function_body, parameters, readable_names, with_shape
+from chainrule.compile.source import (
+    Body,
+    argument_comments,
+    body_of,
+    function_body,
+    parameters,
+    readable_names,
+    with_shape,
+)
+from chainrule.compile.thin import thin_last
 from chainrule.compile.writing import Names
 from chainrule.errors import DomainError
 from chainrule.expression.node import Apply, Expr, walk
@@ -25,7 +37,7 @@ class Bound:
 
     def __init__(self, e: Expr, name: str, dialect: Dialect) -> None:
         self.e, self.name, self.dialect = e, name, dialect
-        self.parts: Differentiable = differentiable(e)
+        self.parts: Differentiable = self.planned(differentiable(e))
         forward, backward = self.parts.forward, self.parts.backward
         self.helpers = helpers(forward, dialect) | helpers(backward, dialect)
         taken = TAKEN | {name, f"{name}_forward", f"{name}_backward", class_name(name), *self.helpers}
@@ -41,15 +53,26 @@ class Bound:
         self.slopes = [_free(f"d{own}", taken) for own in self.names.arguments]
         self.comment = formulas([e])
 
+    def planned(self, parts: Differentiable) -> Differentiable:
+        """Return the programs as the library runs them best."""
+        return parts
+
     @property
     def parameters(self) -> str:
         """The parameters of the function."""
         return ", ".join(parameters(self.parts.forward, self.names))
 
+    def forward_body(self) -> Body:
+        """Return what the forward program does."""
+        return function_body(self.parts.forward, self.names, self.dialect)
+
+    def backward_body(self) -> Body:
+        """Return what the backward program does."""
+        return function_body(self.parts.backward, self.backward_names, self.dialect)
+
     def forward_lines(self, tail: Callable[[list[str]], str]) -> str:
         """Write the forward program; `tail` writes its last line, given what it returns."""
-        program = self.parts.forward
-        body = function_body(program, self.names, self.dialect)
+        program, body = self.parts.forward, self.forward_body()
         lines = [with_shape(line.text, line.shape, self.names) for line in body.lines]
         return "\n".join([*argument_comments(program, self.names), *body.head, *lines, tail(body.results)])
 
@@ -89,7 +112,7 @@ def bound_in_jax(e: Expr, name: str, sampler: Sampler | None = None) -> str:
         value = ["value"] if bound.parts.keeps_value else []
         return f"value = {results[0]}\nreturn value, {_tuple([*kept, *value, *results[1:]]) if bound.given else '()'}"
 
-    body = function_body(bound.parts.backward, bound.backward_names, bound.dialect)
+    body = bound.backward_body()
     lines = [with_shape(line.text, line.shape, bound.backward_names) for line in body.lines]
     unpack = [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = saved"] if bound.given else []
     backward = [*unpack, *bound.backward_comments(), *body.head, *lines, f"return {_tuple(body.results)}"]
@@ -106,6 +129,35 @@ def bound_in_jax(e: Expr, name: str, sampler: Sampler | None = None) -> str:
 
 
 # --- torch
+class BoundInTorch(Bound):
+    """Both passes run where nothing is recorded, so that values are written over those that nobody reads any more."""
+
+    def __init__(self, e: Expr, name: str) -> None:
+        super().__init__(e, name, IN_TORCH_UNRECORDED)
+
+    def planned(self, parts: Differentiable) -> Differentiable:
+        """Return the programs with thin factors where they cost least."""
+        return replace(parts, forward=thin_last(parts.forward), backward=thin_last(parts.backward))
+
+    def forward_body(self) -> Body:
+        """Write the forward pass in place where it can be."""
+        arguments = [frozenset({k}) for k in range(len(self.names.arguments))]
+        return body_of(InPlace(self.parts.forward, self.names, self.dialect, arguments))
+
+    def backward_body(self) -> Body:
+        """Write the backward pass in place where it can be."""
+        return body_of(InPlace(self.parts.backward, self.backward_names, self.dialect, self.origins))
+
+    @property
+    def origins(self) -> Origins:
+        """The arguments of the function that each argument of the backward pass comes of; the cotangent has its own."""
+        forward = self.parts.forward
+        found = origins_of(forward, [frozenset({k}) for k in range(len(forward.arguments))])
+        value, *saved = [found[k] for k in forward.outputs]
+        kept = [frozenset({k}) for k in self.parts.kept]
+        return [*kept, *([value] if self.parts.keeps_value else []), *saved, frozenset({-1})]
+
+
 def class_name(name: str) -> str:
     """Return the name of the class: `layer_norm` -> `LayerNorm`."""
     camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
@@ -114,12 +166,12 @@ def class_name(name: str) -> str:
 
 def bound_in_torch(e: Expr, name: str, sampler: Sampler | None = None) -> str:
     """Write an `autograd.Function`, the function that applies it, and a test of its derivative."""
-    bound = Bound(e, name, IN_TORCH)
+    bound = BoundInTorch(e, name)
     blocks = [_torch_class(bound), _torch_function(bound), *_torch_test(bound, sampler)]
     return assembled(blocks, bound.helpers)
 
 
-def _torch_class(bound: Bound) -> str:
+def _torch_class(bound: BoundInTorch) -> str:
     arguments = list(bound.names.arguments)
     saved = [*(["value"] if bound.parts.keeps_value else []), *bound.saved]
     outputs = ["value", *bound.saved]
@@ -127,7 +179,8 @@ def _torch_class(bound: Bound) -> str:
     if len(parameters(bound.parts.forward, bound.names)) == 1:
         inner = [f"({arguments[0]},) = inputs"]
     inner += [f"{', '.join(outputs)} = output"] if bound.saved else ["value = output"] if saved else []
-    inner += [f"ctx.mark_non_differentiable({', '.join(bound.saved)})"] if bound.saved else []
+    if bound.saved:  # without the second line, backward is given a zero for every entry of what was saved
+        inner += [f"ctx.mark_non_differentiable({', '.join(bound.saved)})", "ctx.set_materialize_grads(False)"]
     inner += [f"ctx.save_for_backward({', '.join(bound.given)})"]
     sizes = parameters(bound.parts.backward, bound.backward_names)[len(bound.given) + 1 :]
     inner += [f"ctx.{size} = {size}" for size in sizes]
@@ -151,12 +204,16 @@ def _torch_class(bound: Bound) -> str:
 {_indented(chr(10).join(_torch_backward(bound, sizes)), 2)}'''
 
 
-def _torch_backward(bound: Bound, sizes: Sequence[str]) -> list[str]:
+def _torch_backward(bound: BoundInTorch, sizes: Sequence[str]) -> list[str]:
     """Compute only those derivatives that are asked for: a line stands under the condition that one needs it."""
     program, names = bound.parts.backward, bound.backward_names
-    body = function_body(program, names, bound.dialect)
+    body = bound.backward_body()
     count = len(bound.slopes)
-    lines = [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = ctx.saved_tensors"] if bound.given else []
+    nothing = ["None"] * len(bound.parts.forward.given)
+    lines = []
+    if bound.saved:
+        lines = [f"if {bound.cotangent} is None:", f"    return {', '.join(['None'] * count + nothing)}"]
+    lines += [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = ctx.saved_tensors"] if bound.given else []
     lines += [f"{size} = ctx.{size}" for size in sizes]
     lines += [*bound.backward_comments(), *body.head]
     users = users_of(program)
@@ -169,7 +226,6 @@ def _torch_backward(bound: Bound, sizes: Sequence[str]) -> list[str]:
         lines.append("    " * (len(asked) < count) + with_shape(line.text, line.shape, names))
     for k, (slope, result) in enumerate(zip(bound.slopes, body.results, strict=True)):
         lines.append(f"{slope} = {result} if ctx.needs_input_grad[{k}] else None")
-    nothing = ["None"] * len(bound.parts.forward.given)
     return [*lines, f"return {', '.join([*bound.slopes, *nothing])}"]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Template
 from types import MappingProxyType
+from typing import Any
 
 Spellings = Mapping[str, str]
 
@@ -86,6 +87,7 @@ TORCH: Spellings = {
     "over a norm": "$x / $xp.where($y == 0, $xp.inf, $y)",
     "inner product": "$xp.dot($x.flatten(), $y.flatten())",
     "inner products": "$xp.linalg.vecdot($x, $y)",
+    "product, summed": "($x * $y).sum(axis=$axes)",
     "operand": "$xp.as_tensor($x, dtype=dtype, device=device)",
     "types": "dtype, device = $like.dtype, $like.device",
     "no types": "dtype, device = $xp.get_default_dtype(), $xp.get_default_device()",
@@ -93,13 +95,54 @@ TORCH: Spellings = {
     "copied": "$x.clone()",
 }
 
+# torch where it records no derivative: values are written over those that nobody reads any more
+TORCH_IN_PLACE: Spellings = {
+    **TORCH,
+    "multiplied": "$x.mul_($y)",
+    "divided": "$x.div_($y)",
+    "negated": "$x.neg_()",
+    "added": "$x.add_($y)",
+    "added, scaled": "$x.add_($y, alpha=$c)",
+    "subtracted": "$x.sub_($y)",
+    "product added": "$x.addcmul_($y)",
+    "product added, scaled": "$x.addcmul_($y, value=$c)",
+    "mapped": "$x.${function}_()",
+    "sum with a product": "$xp.addcmul($x, $y)",
+    "sum with a product, scaled": "$xp.addcmul($x, $y, value=$c)",
+}
+MAPPED = frozenset(  # fmt: skip
+    {
+        "abs",
+        "acos",
+        "acosh",
+        "asin",
+        "asinh",
+        "atan",
+        "atanh",
+        "cos",
+        "cosh",
+        "erf",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "relu",
+        "sigmoid",
+        "sin",
+        "sinh",
+        "sqrt",
+        "tan",
+        "tanh",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """Array code of one library: the module that is called, what the code calls it, and how primitives are spelled.
 
     `code` is the field of an operation's `Code` that holds its line. `frees`: whether dropping an array that is no
-    longer needed gives its memory to the next one.
+    longer needed gives its memory to the next one. `in_place` are the functions of one array that may write over it.
     """
 
     code: str
@@ -107,6 +150,7 @@ class Dialect:
     alias: str
     spellings: Spellings
     frees: bool = True
+    in_place: frozenset[str] = frozenset()
 
     def spell(self, primitive: str, **places: str) -> str:
         """Write a primitive: one line, or two."""
@@ -116,11 +160,16 @@ class Dialect:
         """True if the library does not spell the primitive as NumPy does."""
         return self.spellings[primitive] != NUMPY[primitive]
 
+    def has(self, primitive: str) -> bool:
+        """True if the library spells a primitive that NumPy lacks."""
+        return primitive in self.spellings
 
-def _dialect(code: str, module: str, alias: str, own: Spellings, frees: bool = True) -> Dialect:
-    return Dialect(code, module, alias, MappingProxyType({**NUMPY, **own}), frees)
+
+def _dialect(code: str, module: str, alias: str, own: Spellings, **rest: Any) -> Dialect:
+    return Dialect(code, module, alias, MappingProxyType({**NUMPY, **own}), **rest)
 
 
 IN_NUMPY = _dialect("numpy", "numpy", "np", {})
 IN_JAX = _dialect("jax", "jax.numpy", "jnp", JAX, frees=False)
 IN_TORCH = _dialect("torch", "torch", "torch", TORCH)
+IN_TORCH_UNRECORDED = _dialect("torch", "torch", "torch", TORCH_IN_PLACE, in_place=MAPPED)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from chainrule.compile.contraction import nominal, step_cost
-from chainrule.compile.lower import lower, ordered_symbols
+from chainrule.compile.lower import lower, lower_as_written, ordered_symbols
 from chainrule.compile.program import Constant, Instruction, Length, Load, Program
-from chainrule.derivative.differentiate import vjp
+from chainrule.derivative.differentiate import rebuilt, vjp
 from chainrule.expression.extent import names_of
-from chainrule.expression.node import Expr, Symbol
+from chainrule.expression.node import Apply, Expr, Symbol, walk
+from chainrule.ops.elementwise import exp, log
 from chainrule.simplify.simplify import simplify
+from chainrule.simplify.stable import stable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def differentiable(e: Expr) -> Differentiable:
     cotangent = Symbol(_unused("cotangent", e), e.shape)
     found = [vjp(e, s, cotangent) for s in symbols]
     choices = [found, [simplify(slope) for slope in found]]  # backpropagation as it runs; the form that a book prints
-    programs = [lower(e, *slopes, arguments=(*symbols, cotangent)) for slopes in choices]
+    programs = [lower_as_written(*_shared(e, *slopes), arguments=(*symbols, cotangent)) for slopes in choices]
     joint, slopes = min(zip(programs, choices, strict=True), key=lambda pair: work(pair[0]))
     alone = lower(e, arguments=symbols)
     value, *others = joint.outputs
@@ -49,6 +51,24 @@ def differentiable(e: Expr) -> Differentiable:
     order = (*([value] if value in saved else []), *internal)
     backward = _backward(joint, needed, order, kept, alone.given)
     return Differentiable(forward, backward, kept, len(internal), value in saved, tuple(slopes))
+
+
+def _shared(*exprs: Expr) -> list[Expr]:
+    """Return the form to compute with, in which f(z) is exp(ln f(z)) for an f on a whole axis whose logarithm is there.
+
+    So the backward pass of a cross-entropy reads what its forward pass made: softmax(z) is exp(z − logsumexp(z)).
+    """
+    exprs = tuple(stable(e) for e in exprs)
+    nodes = walk(*exprs)
+    present = set(nodes)
+    done: dict[Expr, Expr] = {}
+    for node in nodes:
+        done[node] = rebuilt(node, [done[arg] for arg in node.args])
+        if isinstance(node, Apply) and node.op.core.output and done[node] is node and node.op.logarithm is None:
+            logarithm = stable(log(node))
+            if logarithm in present and node not in walk(logarithm):
+                done[node] = exp(logarithm)
+    return [done[e] for e in exprs]
 
 
 def _unused(name: str, e: Expr) -> str:

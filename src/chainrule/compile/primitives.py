@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from string import Template
 
 from chainrule.compile.dialects import IN_NUMPY, Dialect
+from chainrule.compile.operands import Operands
 from chainrule.compile.program import (
     Combine,
     Constant,
@@ -37,13 +39,13 @@ from chainrule.compile.writing import (
 )
 from chainrule.expression.extent import minus, plus, times
 from chainrule.expression.node import Subscripts
-from chainrule.expression.shape import Scalar, Shape, Size
+from chainrule.expression.shape import Scalar, Size
 
 LONGEST_PART = 48  # characters of a value that is written inside a longer line
 LARGE = 1 << 20  # entries: what is done entry by entry on more of them runs in blocks
 
 
-class Primitives:
+class Primitives(Operands):
     """Writes the instructions of one program as lines of array code, in one library's dialect.
 
     `texts` holds, by instruction, what later lines call its value: a variable, or what is shorter than one (a literal,
@@ -51,11 +53,9 @@ class Primitives:
     """
 
     def __init__(self, program: Program, names: Names, dialect: Dialect = IN_NUMPY, into: bool = False) -> None:
+        super().__init__(names, dialect)
         self.program = program
         self.into = into  # whether the last instruction writes into the array `out` of the caller, if there is one
-        self.names = names
-        self.dialect = dialect
-        self.spell = dialect.spell
         self.texts: list[str] = []
         self.numbers = program.numbers
         self.nested = self._nested()
@@ -67,26 +67,24 @@ class Primitives:
         """Return the lines; the line of an instruction whose value is written once holds that value's instruction."""
         lines: list[Line] = []
         for k, step in enumerate(self.program.instructions):
-            name = f"v{self.variables}"
             text = self._inline(step)
             if text is None:
-                text, *more = self._statement(k, step, name)
-                if k not in self.nested or more or len(text) > LONGEST_PART:
-                    self.variables += 1
-                    lines.append(Line(f"{name} = {text}", step.shape, k))
-                    lines += [Line(line, None, k) for line in more]
-                    text = name
+                text, *more = self._statement(k, step, f"v{self.variables}")
+                if k not in self.nested or more or len(text) > self.longest_part(step):
+                    line, text = self._line_of(k, text)
+                    lines += [Line(line, step.shape, k), *(Line(line, None, k) for line in more)]
             self.texts.append(parenthesised(text))
         return lines
 
-    def extent(self, shape: Shape) -> str:
-        """Write a shape as a tuple."""
-        sizes = [self.size(n) for n in shape]
-        return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+    def longest_part(self, step: Instruction) -> int:
+        """Return how many characters a value may have that is written inside a longer line."""
+        return LONGEST_PART
 
-    def size(self, size: Size) -> str:
-        """Write a size."""
-        return self.names.size(size)
+    def _line_of(self, k: int, text: str) -> tuple[str, str]:
+        """Return the line that keeps a value, and what later lines call it."""
+        name = f"v{self.variables}"
+        self.variables += 1
+        return f"{name} = {text}", name
 
     # --- what needs no variable
     def _nested(self) -> set[int]:
@@ -119,23 +117,6 @@ class Primitives:
             case Contract() if step.is_transpose:
                 return self.transposed(self.texts[step.operands[0]], step.subscripts[0], step.output)
         return None
-
-    def transposed(self, text: str, labels: Subscripts, output: Subscripts) -> str:
-        """Write the operand with its axes in another order."""
-        if labels == output:
-            return text
-        if labels == output[::-1] and len(labels) == 2:
-            return text.removesuffix(".T") if text.endswith(".T") else self.spell("reversed", x=text)
-        return self.spell("transposed", x=text, axes=", ".join(str(labels.index(i)) for i in output))
-
-    def aligned(self, text: str, labels: Subscripts, output: Subscripts) -> str:
-        """Write the operand so that NumPy broadcasts it along the axes of the output that it lacks."""
-        text = self.transposed(text, labels, tuple(i for i in output if i in labels))
-        present = [i in labels for i in output]
-        if True not in present or all(present[present.index(True) :]):
-            return text
-        index = [":" if here else "None" for here in present[present.index(True) :]]
-        return f"{text}[{', '.join(index)}]"
 
     # --- what does
     def _statement(self, k: int, step: Instruction, name: str) -> list[str]:
@@ -208,8 +189,22 @@ class Primitives:
                 return " / ".join(texts)
             case Combine(coefficients):
                 known = [self._constant(operand) for operand in step.operands]
-                return combination(coefficients, texts, known)
+                return self.less(step) or combination(coefficients, texts, known)
         return self._applied(step, texts)
+
+    def less(self, step: Instruction) -> str:
+        """Write z − f(z), f along the last axis, where the library has one function for it; "" elsewhere."""
+        if not isinstance(step.action, Combine) or sorted(step.action.coefficients) != [-1, 1]:
+            return ""
+        f, z = (step.action.coefficients.index(c) for c in (-1, 1))
+        reduced = self.program.instructions[step.operands[f]]
+        is_read_here = step.operands[f] in self.nested and reduced.operands == (step.operands[z],)
+        along = step.subscripts[z] == step.output and step.subscripts[f] == step.output[:-1]
+        if not isinstance(reduced.action, Map) or not is_read_here or not along:
+            return ""
+        (parameter,) = reduced.action.op.parameters
+        line = reduced.action.op.code.less.get(self.dialect.code, "")
+        return Template(line).substitute({parameter: unwrapped(self.texts[step.operands[z]])}, xp=self.dialect.alias)
 
     def _constant(self, k: int) -> Scalar | None:
         action = self.program.instructions[k].action
@@ -253,11 +248,9 @@ class Primitives:
             return self._on_the_diagonal(step, text, name)
         if step.summed:
             kept = tuple(i for i in labels if i in output)
-            axes = [str(axis) for axis, i in enumerate(labels) if i not in output]
             if not kept:
                 return [self.spell("total", x=text)]
-            where = axes[0] if len(axes) == 1 else f"({', '.join(axes)})"
-            return [self.transposed(self.spell("sum", x=text, axes=where), kept, output)]
+            return [self.transposed(self.spell("sum", x=text, axes=self.axes_of(labels, output)), kept, output)]
         shape = self.extent(step.shape)
         if not labels and step.operands[0] in self.numbers:
             self.uses_dtype = True
@@ -320,15 +313,9 @@ class Primitives:
             return self.spell("put", x=x, **place)
         if not set(positions) & set(labels):
             return self.spell("taken", x=x, **place)
-        x = self._with_axes(x, labels, (*step.output, labels[axis]))
-        place["index"] = self._with_axes(index, positions, (*step.output, labels[axis]))
+        x = self.with_axes(x, labels, (*step.output, labels[axis]))
+        place["index"] = self.with_axes(index, positions, (*step.output, labels[axis]))
         return self.spell("taken along", x=x, **place)
-
-    def _with_axes(self, text: str, labels: Subscripts, output: Subscripts) -> str:
-        """Write the operand with all axes of the output, those that it lacks of one entry."""
-        text = self.transposed(text, labels, tuple(i for i in output if i in labels))
-        places = ", ".join(":" if i in labels else "None" for i in output)
-        return f"{text}[{places}]" if "None" in places else text
 
     def _diagonal(self, text: str, labels: Subscripts, output: Subscripts) -> str:
         if len(labels) == 2:
@@ -394,6 +381,10 @@ class Primitives:
             return self.spell("inner product", x=texts[0], y=self.transposed(texts[1], b, a))
         if len(summed) == 1 and a == b == out + summed:
             return self.spell("inner products", x=texts[0], y=texts[1])
+        if self.dialect.has("product, summed"):
+            y = self.transposed(texts[1], b, a)
+            text = self.spell("product, summed", x=texts[0], y=y, axes=self.axes_of(a, out))
+            return self.transposed(text, tuple(i for i in a if i in out), out)
         return self._einsum(texts, [a, b], out)
 
     def _einsum(self, texts: Sequence[str], subscripts: Sequence[Subscripts], output: Subscripts) -> str:

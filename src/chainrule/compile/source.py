@@ -62,7 +62,12 @@ class Body:
 
 def function_body(program: Program, names: Names, dialect: Dialect = IN_NUMPY, into: bool = False) -> Body:
     """Write the instructions of a program; with `into`, the last one writes into an array `out` if there is one."""
-    primitives = Primitives(program, names, dialect, into)
+    return body_of(Primitives(program, names, dialect, into))
+
+
+def body_of(primitives: Primitives) -> Body:
+    """Return the body of the function that computes the program of these primitives."""
+    program, names, dialect = primitives.program, primitives.names, primitives.dialect
     lines = primitives.lines()
     results = _results(program, primitives)
     head = size_lines(program, names, "\n".join([*(line.text for line in lines), *results]))

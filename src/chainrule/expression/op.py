@@ -29,7 +29,7 @@ class Code:
 
     A language without a line of its own is written as NumPy is. `helper` is a function that a line calls, where one
     line is not enough, or several; a line gives it the module as `xp`. `special` is given the arguments that are known
-    numbers, by name, and returns a faster line for them, or "".
+    numbers, by name, and returns a faster line for them, or "". `less` are the lines for z − f(z), by language.
 
     Where a language has loops, entries are computed by `Loop`. An array of zeros and ones has `entry` instead: what is
     true of the indices `$0`, `$1` … (`$last` the last) where it is 1. For a function of whole arrays `numba` is its
@@ -44,6 +44,7 @@ class Code:
     torch: str = ""
     helper: Callable[..., Any] | tuple[Callable[..., Any], ...] = ()
     special: Callable[[Mapping[str, Any]], str] | None = None
+    less: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def helpers(self) -> tuple[Callable[..., Any], ...]:

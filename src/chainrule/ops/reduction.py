@@ -13,7 +13,8 @@ from chainrule.ops.elementwise import exp, log
 def stable_softmax(z: Any, xp: Any) -> Any:
     """exp(z)/sum(exp(z)) along the last axis, shifted by the largest entry so that nothing overflows."""
     e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
-    return e / xp.sum(e, axis=-1, keepdims=True)
+    e /= xp.sum(e, axis=-1, keepdims=True)
+    return e
 
 
 def stable_logsumexp(z: Any, xp: Any) -> Any:
@@ -79,6 +80,7 @@ logsumexp = Op(
         jax="jax.nn.logsumexp($z, axis=-1)",
         torch="$xp.logsumexp($z, -1)",
         helper=stable_logsumexp,
+        less={"jax": "jax.nn.log_softmax($z, axis=-1)", "torch": "$xp.log_softmax($z, -1)"},
     ),
 )
 
