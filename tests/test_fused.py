@@ -197,6 +197,13 @@ def test_one_axis_is_enough() -> None:
     assert centred is not None and len(centred.passes) == 3
 
 
+def test_the_axis_with_the_fewest_passes_is_taken() -> None:
+    X, G, g = cr.matrix("X", "N", "d"), cr.matrix("G", "N", "d"), cr.vector("g", "d")
+    e = g * X / cr.sqrt(cr.mean(X**2, axis=1, keepdims=True) + 1e-5)
+    plan = row_plan(lower(e, cr.vjp(e, "X", G), cr.vjp(e, "g", G)))  # along d, a row's norm needs a pass of its own
+    assert plan is not None and plan.size == "N" and len(plan.passes) == 1
+
+
 def test_outputs_belong_to_the_caller() -> None:
     X, y = cr.matrix("X", "N", "d"), cr.vector("y", "N")
     fused = cr.compile(X, cr.diag(y) @ X, cr.sum(X, axis=0), backend="numba")

@@ -81,12 +81,12 @@ def row_plan(program: Program) -> Plan | None:
 
 
 def _score(program: Program, places: _Places) -> tuple[int, int, int, int]:
-    levels = {places.levels[k] for k in places.ends(program)}
+    passes = {places.pass_of(k) for k in places.ends(program)}
     loads = [k for k, step in enumerate(program.instructions) if isinstance(step.action, Load)]
     rows = [(len(program.instructions[k].shape), places.axes[k]) for k in loads if places.axes[k] is not None]
     first = [ndim for ndim, axis in rows if axis == 0]
     largest = max((len(program.instructions[k].shape) for k in loads), default=0)
-    return (len(levels), largest - max((ndim for ndim, _ in rows), default=0), -sum(first), -sum(n for n, _ in rows))
+    return (len(passes), largest - max((ndim for ndim, _ in rows), default=0), -sum(first), -sum(n for n, _ in rows))
 
 
 # --- which axis of each value is the row axis
@@ -120,6 +120,10 @@ class _Places:
         wanted = [program.instructions[k].operands[0] for k in self.sums]
         rows = [k for k in program.outputs if self.axes[k] is not None]
         return [*self.sums, *rows] if wanted or rows else []
+
+    def pass_of(self, k: int) -> int:
+        """The pass that a value that a pass is run for comes from: a sum is there after it."""
+        return self.levels[k] - (k in self.sums)
 
 
 NONE = -1  # no label: the value is free of rows
@@ -169,12 +173,9 @@ class _Cutting:
         self.places = places
         self.numbers = program.numbers
         self.loads = {k for k, step in enumerate(program.instructions) if isinstance(step.action, Load)}
-        self.levels = sorted({self._level_of_end(k) for k in places.ends(program)})
+        self.levels = sorted({places.pass_of(k) for k in places.ends(program)})
         taken = {name for step in program.instructions for n in step.shape for name in names_of(n)}
         self.block = next(name for name in _fresh("block") if name not in taken)
-
-    def _level_of_end(self, k: int) -> int:
-        return self.places.levels[k] - (k in self.places.sums)
 
     def plan(self) -> Plan:
         """Return the steps in the order in which they run."""
@@ -199,7 +200,7 @@ class _Cutting:
 
     def _ends_in(self, k: int, level: int) -> bool:
         is_end = k in self.places.sums or (self.places.axes[k] is not None and k not in self.loads)
-        return is_end and self._level_of_end(k) == level
+        return is_end and self.places.pass_of(k) == level
 
     def _stretch(self, level: int, wanted: set[int], is_last: bool) -> Stretch:
         """What is free of rows and there at this level, from what earlier levels gave."""
