@@ -83,7 +83,7 @@ def logistic(N: int, d: int) -> race.Peers:
 
 # --- matrix factorisation
 FACTORS = {"T": ("n", "m"), "U": ("n", "k"), "V": ("m", "k")}
-TORCH_ENTRIES = 1000  # of U: torch.func holds several arrays as large as T for each; for 2500 entries 5 GB, several times
+TORCH_ENTRIES = 1000  # of U: for each, torch.func holds several arrays as large as T, 5 GB apiece for 2500 entries
 
 
 def factorisation(n: int, k: int) -> race.Peers:
