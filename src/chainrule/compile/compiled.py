@@ -176,4 +176,7 @@ ENTRY_SCOPE = {
 def _picker(names: tuple[str, ...], quick: bool) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
     if quick and len(names) > 1:  # which torch.compile cannot look into
         return itemgetter(*names)
+    if len(names) == 1:
+        (name,) = names
+        return lambda values: (values[name],)
     return lambda values: tuple(values[name] for name in names)
