@@ -31,6 +31,7 @@ from chainrule.compile.writing import (
     Line,
     Names,
     combination,
+    either,
     einsum_spec,
     literal,
     parenthesised,
@@ -185,11 +186,7 @@ class Primitives:
         single = len(action.program.instructions) == len(given) + 1
         how = f"{step.subscripts}, {action.reuse}, {single}"
         blocks = f"in_blocks({name}, {self.extent(step.shape)}, {how}, {operands})"
-        small = f"{count} < {LARGE // weight(step, action)}"
-        if len(lines) == 1:
-            return f"{lines[0]} if {small} else {blocks}", own
-        inside = "\n".join(f"    {line}" for line in lines)
-        return f"if {small}:\n{inside}\nelse:\n    {own} = {blocks}", own
+        return either(lines, f"{count} < {LARGE // weight(step, action)}", own, blocks), own
 
     def _number(self, step: Instruction, texts: list[str]) -> str:
         """Arithmetic on sizes stays a Python number, which takes the type of the array it meets; 1/0 is inf."""
