@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
+from chainrule.compile.outer import with_common_factors
 from chainrule.compile.products import Factors, Value, as_sum, lower_product, split
 from chainrule.compile.program import Combine, Contract, Length, Load, Map, Program, Recorder
 from chainrule.expression.extent import is_derived, names_of
@@ -21,7 +22,7 @@ def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None, constant: Col
     `arguments` may hold more symbols than occur, for their sizes. Products of the `constant` ones are
     computed once, and cost nothing.
     """
-    return lower_as_written(*(stable(e) for e in exprs), arguments=arguments, constant=constant)
+    return lower_as_written(*(with_common_factors(stable(e)) for e in exprs), arguments=arguments, constant=constant)
 
 
 def lower_as_written(
@@ -137,7 +138,7 @@ class _Lowering:
         """Return the product multiplied out over a sum where that is cheaper, else the product."""
         found = self._sums.get(e)
         if found is None:
-            found = self._sums[e] = as_sum(e, self.constant)
+            found = self._sums[e] = with_common_factors(as_sum(e, self.constant))
         return found
 
     def terms(self, e: Add) -> list[tuple[Scalar, Expr]]:
