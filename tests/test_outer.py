@@ -62,11 +62,12 @@ def test_the_hessian_of_a_layer_is_one_outer_product() -> None:
     check(h)
 
 
-def test_the_largest_product_is_written_in_long_rows() -> None:
-    steps = lower(FIRST).instructions
+@pytest.mark.parametrize("e", [FIRST, contract("j,l,im,mn,no,op,pk->ijkl", x, y, A, B, A, W, B)])
+def test_the_largest_product_is_written_in_long_rows(e: Expr) -> None:
+    steps = lower(e).instructions
     assert len(steps[-1].shape) == 4
     assert sorted(len(sub) for sub in steps[-1].subscripts) == [1, 3]
-    check(FIRST)
+    check(e)
 
 
 def test_a_slope_of_a_sigmoid_is_right_in_both_tails() -> None:

@@ -78,22 +78,34 @@ def with_long_rows(
     A row is a run of entries along which each of its two operands either goes on or stays. In mᵢₖ xⱼ xₗ = yᵢⱼₖₗ, one
     entry of x meets all mᵢₖ xₗ of an i; were xⱼ xₗ computed first, rows would be as short as the last axis.
     """
-    match tree:
-        case (int() as a, (int() as b, int() as c)) | ((int() as b, int() as c), int() as a):
-            leaves = (a, b, c)
-        case _:
-            return tree
-    held = [set(factors[k]) for k in leaves]
-    if set().union(*held) != set(output):
+    if isinstance(tree, int) or not output:
         return tree
+    for one, pair in (tree, tree[::-1]):
+        if isinstance(pair, int):
+            continue
+        three = (one, *pair)
+        held = [_held(t, tree, factors, output) for t in three]
+        if set().union(*held) == set(output):  # nothing is summed over between them
 
-    def cost(k: int) -> float:
-        inner = set().union(*(labels for n, labels in enumerate(held) if n != k))
-        return prod(sizes[i] for i in inner) + ROW * _rows((held[k], inner), output, sizes)
+            def cost(k: int, held: list[set[int]] = held) -> float:
+                inner = set().union(*(labels for n, labels in enumerate(held) if n != k))
+                return prod(sizes[i] for i in inner) + ROW * _rows((held[k], inner), output, sizes)
 
-    best = min(range(3), key=cost)
-    first, second = (leaf for k, leaf in enumerate(leaves) if k != best)
-    return tree if best == 0 else (leaves[best], (first, second))
+            best = min(range(3), key=cost)
+            first, second = (t for k, t in enumerate(three) if k != best)
+            return tree if best == 0 else (three[best], (first, second))
+    return tree
+
+
+def _held(part: Tree, tree: Tree, factors: Sequence[Collection[int]], output: Subscripts) -> set[int]:
+    """Return the indices that the product of a part of the tree has: those that are needed outside."""
+    inside = _leaves(part)
+    outside = {i for k in _leaves(tree) - inside for i in factors[k]}
+    return {i for k in inside for i in factors[k]} & (outside | set(output))
+
+
+def _leaves(tree: Tree) -> set[int]:
+    return {tree} if isinstance(tree, int) else _leaves(tree[0]) | _leaves(tree[1])
 
 
 def _rows(operands: tuple[set[int], set[int]], output: Subscripts, sizes: Mapping[int, float]) -> float:
