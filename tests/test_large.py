@@ -29,7 +29,7 @@ u, s, w = vector("u", "n"), vector("s", "N"), vector("w", "d")
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks at every size, of a few entries each."""
     monkeypatch.setattr(primitives, "LARGE", 0)
-    for name, value in {"BLOCK": 6, "TILE": 2, "GRAM_ROWS": 3, "GRAM_SMALL": 0}.items():
+    for name, value in {"BLOCK": 6, "WHOLE": 8, "LINE": 2, "GRAM_ROWS": 3, "GRAM_SMALL": 0}.items():
         monkeypatch.setattr(large, name, value)
 
 
@@ -115,8 +115,8 @@ def test_bad_numbers_stay_bad(bad: float) -> None:
 def test_no_rows() -> None:
     np.testing.assert_array_equal(gram(np.ones((0, 3)), np.ones(0)), np.zeros((3, 3)))
     assert gram(np.ones((0, 3, 2))).shape == (3, 2, 3, 2)
-    assert in_blocks(lambda a, out=None: a + 1, (0, 3), ((0, 1),), -1, np.ones((0, 3))).shape == (0, 3)
-    assert in_blocks(lambda a, out=None: a + 1, (3, 0), ((0, 1),), -1, np.ones((3, 0))).shape == (3, 0)
+    assert in_blocks(lambda a, out=None: a + 1, (0, 3), ((0, 1),), -1, True, np.ones((0, 3))).shape == (0, 3)
+    assert in_blocks(lambda a, out=None: a + 1, (3, 0), ((0, 1),), -1, True, np.ones((3, 0))).shape == (3, 0)
 
 
 def test_threads_keep_the_settings_of_errors_and_raise() -> None:
@@ -149,5 +149,5 @@ def test_the_same_bits_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch
     results = []
     for count in (1, 2, 5):
         monkeypatch.setenv("CHAINRULE_THREADS", str(count))
-        results.append(in_blocks(lambda a, out=None: np.exp(a), a.shape, ((0, 1),), -1, a))
+        results.append(in_blocks(lambda a, out=None: np.exp(a), a.shape, ((0, 1),), -1, True, a))
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()

@@ -18,7 +18,7 @@ from chainrule.rewrite.facts import is_symmetric
 from chainrule.rewrite.pattern import instantiate
 from chainrule.rewrite.rule import Rewrite, Rule
 from chainrule.simplify.simplify import SIMPLIFICATIONS, simplify
-from chainrule.simplify.stable import LOGARITHMS
+from chainrule.simplify.stable import LOGARITHMS, SLOPES
 from chainrule.simplify.structure import symmetric_gradient
 from chainrule.verify.sample import generic_points
 
@@ -29,7 +29,7 @@ def same_value(a: Expr, b: Expr, values: dict) -> None:
     np.testing.assert_allclose(evaluate(a, values), evaluate(b, values), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("rule", (*SIMPLIFICATIONS, *LOGARITHMS), ids=lambda r: r.name)
+@pytest.mark.parametrize("rule", (*SIMPLIFICATIONS, *LOGARITHMS, *SLOPES), ids=lambda r: r.name)
 def test_both_sides_are_equal(rule: Rule) -> None:
     for values, sizes in generic_points([rule.this, rule.becomes], 3):
         same_value(rule.this, rule.becomes, values | {k: np.asarray(v) for k, v in sizes.items()})
@@ -46,7 +46,7 @@ def test_both_sides_are_equal_at_kinks(rule: Rule, at: float) -> None:
         np.testing.assert_allclose(a, b, atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", (*SIMPLIFICATIONS, *LOGARITHMS), ids=lambda r: r.name)
+@pytest.mark.parametrize("rule", (*SIMPLIFICATIONS, *LOGARITHMS, *SLOPES), ids=lambda r: r.name)
 def test_applies_to_its_own_left_side(rule: Rule) -> None:
     holes = {
         hole: symbol(f"{hole.name}_filled", (*(("k",) if not hole.shape else ()), *hole.shape), *hole.facts)

@@ -82,7 +82,8 @@ class Compiled:
         if structured:
             _check_structured(backend, constant)
             self._run = StructuredRun(exprs, self.program, lambda program: self._written(program)[1])
-        self._enter = run_text(entry_text(self.program, made_names(self.program)), "enter", ENTRY_SCOPE)
+        plain = run_text(entry_text(self.program, made_names(self.program)), "enter", ENTRY_SCOPE)
+        self._enter: Callable[..., tuple[Any, ...] | None] = plain if self._library.enters_plain else _never
         self.parameters = (*(s.name for s in self.program.arguments), *self.program.given)
         self._allowed = frozenset(self.parameters) | {a.name if isinstance(a, Symbol) else a for a in accept}
         self._count = len(self.parameters)
@@ -113,9 +114,11 @@ class Compiled:
             raise missing_argument(self.program, error.args[0]) from None
         if positional or len(values) != self._count:
             self._check_names(positional, values)
-        ready = self._enter(*arguments) if self._library.enters_plain else None
+        ready = self._enter(*arguments)
         try:
-            return self._run(*(self._library.arguments(self.program, arguments) if ready is None else ready))
+            if ready is None:
+                ready = self._library.arguments(self.program, arguments)
+            return self._run(*ready)
         except self._library.failures as error:
             raise DomainError(f"the result is not defined at these values: {str(error).lower()}") from error
 
@@ -165,6 +168,10 @@ def _check_structured(backend: str, constant: Sequence[str]) -> None:
         )
 
 
+def _never(*arguments: Any) -> None:
+    """Every argument has to be converted."""
+
+
 ENTRY_SCOPE = {
     "ndarray": np.ndarray,
     "float64": np.float64,
@@ -177,4 +184,7 @@ ENTRY_SCOPE = {
 def _picker(names: tuple[str, ...], quick: bool) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
     if quick and len(names) > 1:  # which torch.compile cannot look into
         return itemgetter(*names)
+    if len(names) == 1:
+        (name,) = names
+        return lambda values: (values[name],)
     return lambda values: tuple(values[name] for name in names)

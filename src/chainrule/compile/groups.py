@@ -205,3 +205,9 @@ class _Group:
             if labels == whole and is_fresh and is_last and alone:
                 return position
         return -1
+
+
+def weight(step: Instruction, action: Entries) -> int:
+    """Return how many operations a group is; to read an operand across is as slow as one."""
+    operations = len(action.program.instructions) - len(step.operands)
+    return max(1, operations + sum(list(sub) != sorted(sub) for sub in step.subscripts))

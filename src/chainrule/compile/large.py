@@ -6,84 +6,85 @@ number of threads, and so are results.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from chainrule.compile.threads import in_threads, thread_count
+from chainrule.compile.threads import shared_out
 
-BLOCK = 1 << 16  # entries of one block: a few of them fit into a core's cache, and starting one costs 20 µs
-TILE = 256  # rows and columns of a tile, where one operand lies across
+BLOCK = 1 << 16  # entries of one block: a few of them fit into a core's cache
+WHOLE = 1 << 20  # entries of one block of a single operation, which makes nothing that the cache should hold
+PARTS = 8  # blocks that work is cut into at least, so that threads which begin late find some
+LINE = 8  # rows of a block at least, and its multiples: as many columns' entries come from memory together
+TILE = 256  # rows and columns of a block, where the rows of an operand that lies across compete for the same cache
+ALIAS = 4096  # bytes: rows that lie a multiple of this apart do
 GRAM_ROWS = 1024  # rows scaled at a time, at least twice as many as columns: each block costs one more sum of results
 GRAM_SMALL = 1 << 15  # entries: below, one line is faster than blocks
 
 Axes = tuple[int, ...]
-Index = tuple[slice, ...]
+Tile = tuple[slice, slice, slice]  # of the first axis, of the last, and of those between: all of them
 
 
 # --- entry by entry
 def in_blocks(
-    function: Callable[..., Any], shape: tuple[int, ...], axes: Sequence[Axes], reuse: int, *operands: Any
+    function: Callable[..., Any], shape: tuple[int, ...], axes: Sequence[Axes], reuse: int, single: bool, *operands: Any
 ) -> np.ndarray:
     """Return `function(*operands)`, whose entries depend on the operands' entries at the same indices only.
 
     With `out=` the function may write its result there. Shapes: `axes[k]` are the axes of the result that operand k
     has. `reuse` is the position of an operand that nobody needs afterwards and that may hold the result, or -1.
+    `single`: the function is one operation.
     """
     if 0 in shape:
         return np.asarray(function(*operands))
-    tiles = list(_tiles(shape, _lies_across(operands, axes, len(shape))))
+    tiles = _tiles(shape, _lies_across(operands, axes, len(shape)), WHOLE if single else BLOCK)
+    place_of = _index(tuple(range(len(shape))), len(shape))
+    cuts = [(operand, _index(own, len(shape))) for operand, own in zip(operands, axes, strict=True)]
 
-    def at(tile: tuple[slice, slice], out: np.ndarray | None = None) -> Any:
-        parts = (_part(operand, own, tile, len(shape)) for operand, own in zip(operands, axes, strict=True))
-        return function(*parts, out=out)
+    def at(tile: Tile, out: np.ndarray | None = None) -> Any:
+        return function(*[operand if index is None else operand[index(tile)] for operand, index in cuts], out=out)
 
-    first = at(tiles[0])
+    dtype = at((slice(0), slice(None), slice(None))).dtype
     held = operands[reuse] if reuse >= 0 else None
-    fits = held is not None and held.dtype == first.dtype and held.shape == shape
-    out = held if fits and held is not None else np.empty(shape, first.dtype)
-    whole = tuple(range(len(shape)))
+    fits = held is not None and held.dtype == dtype and held.shape == shape
+    out = held if fits and held is not None else np.empty(shape, dtype)
 
-    def work(part: Sequence[tuple[slice, slice]]) -> None:
-        for tile in part:
-            place = _part(out, whole, tile, len(shape))
-            found = at(tile, place)
-            if found is not place:
-                place[...] = found
+    def work(tile: Tile) -> None:
+        place = out[place_of(tile)] if place_of else out
+        found = at(tile, place)
+        if found is not place:
+            place[...] = found
 
-    _part(out, whole, tiles[0], len(shape))[...] = first
-    rest = tiles[1:]
-    workers = thread_count()
-    in_threads([partial(work, rest[k * len(rest) // workers : (k + 1) * len(rest) // workers]) for k in range(workers)])
+    shared_out(work, tiles)
     return out
 
 
-def _tiles(shape: tuple[int, ...], square: bool) -> Iterator[tuple[slice, slice]]:
-    """Cut the first axis, and the last one too where a tile has to be square."""
+def _tiles(shape: tuple[int, ...], across: Sequence[np.ndarray], largest: int) -> list[Tile]:
+    """Cut the first axis; the last one too where an operand that lies across has unlucky rows."""
     within = prod(shape[1:])
-    rows = TILE if square else max(1, BLOCK // max(within, 1))
-    columns = TILE if square else shape[-1]
-    for i in range(0, shape[0], rows):
-        for j in range(0, shape[-1] if square else 1, max(columns, 1)):
-            yield slice(i, i + rows), slice(j, j + columns)
+    entries = min(largest, max(BLOCK, shape[0] * within // PARTS))
+    rows, columns = max(1, entries // (within * LINE)) * LINE if across else max(1, entries // within), shape[-1]
+    if any(max(map(abs, operand.strides)) % ALIAS == 0 for operand in across):
+        rows = columns = TILE
+    firsts = [slice(i, i + rows) for i in range(0, shape[0], rows)]
+    lasts = [slice(j, j + columns) for j in range(0, shape[-1], columns)] if len(shape) > 1 else [slice(None)]
+    return [(first, last, slice(None)) for first in firsts for last in lasts]
 
 
-def _part(operand: Any, axes: Axes, tile: tuple[slice, slice], ndim: int) -> Any:
-    if not axes:
-        return operand
-    index = tuple(tile[0] if a == 0 else tile[1] if a == ndim - 1 else slice(None) for a in axes)
-    return operand[index]
+def _index(axes: Axes, ndim: int) -> Callable[[Tile], Any] | None:
+    """Return what makes a tile the index of an array with these axes; None for a number."""
+    return itemgetter(*(0 if a == 0 else 1 if a == ndim - 1 else 2 for a in axes)) if axes else None
 
 
-def _lies_across(operands: Sequence[Any], axes: Sequence[Axes], ndim: int) -> bool:
-    """True if an operand of both the first and the last axis of the result is nearer in memory along the first."""
+def _lies_across(operands: Sequence[Any], axes: Sequence[Axes], ndim: int) -> list[np.ndarray]:
+    """Return the operands of the first and the last axis of the result that are nearer in memory along the first."""
     if ndim != 2:
-        return False
+        return []
     both = [(operand, own) for operand, own in zip(operands, axes, strict=True) if len(own) == 2]
-    return any(abs(o.strides[own.index(0)]) < abs(o.strides[own.index(1)]) for o, own in both)
+    return [o for o, own in both if abs(o.strides[own.index(0)]) < abs(o.strides[own.index(1)])]
 
 
 # --- a matrix with itself

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
+from chainrule.compile.outer import with_common_factors
 from chainrule.compile.products import Factors, Value, as_sum, lower_product, split
 from chainrule.compile.program import Combine, Contract, Length, Load, Map, Program, Recorder
 from chainrule.expression.extent import is_derived, names_of
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Identity, Symbol, walk
 from chainrule.expression.power import constant_value
 from chainrule.expression.shape import Scalar, exact
-from chainrule.expression.total import content
+from chainrule.expression.total import content, scale
 from chainrule.simplify.stable import stable
 
 
@@ -21,7 +22,7 @@ def lower(*exprs: Expr, arguments: Sequence[Symbol] | None = None, constant: Col
     `arguments` may hold more symbols than occur, for their sizes. Products of the `constant` ones are
     computed once, and cost nothing.
     """
-    return lower_as_written(*(stable(e) for e in exprs), arguments=arguments, constant=constant)
+    return lower_as_written(*(with_common_factors(stable(e)) for e in exprs), arguments=arguments, constant=constant)
 
 
 def lower_as_written(
@@ -123,6 +124,9 @@ class _Lowering:
             terms = self.terms(e)
             if len(terms) == 1 and self.is_scaled_product(terms[0][1]):
                 return self.parts(terms[0][1])
+            whole = self.scaled_sum_of(e)
+            if whole is not None:
+                return (whole,)
             return tuple(t for _, t in terms if constant_value(t) is None)
         return tuple(arg for arg in e.args if constant_value(arg) is None)
 
@@ -137,7 +141,7 @@ class _Lowering:
         """Return the product multiplied out over a sum where that is cheaper, else the product."""
         found = self._sums.get(e)
         if found is None:
-            found = self._sums[e] = as_sum(e, self.constant)
+            found = self._sums[e] = with_common_factors(as_sum(e, self.constant))
         return found
 
     def terms(self, e: Add) -> list[tuple[Scalar, Expr]]:
@@ -150,6 +154,13 @@ class _Lowering:
     def is_scaled_product(self, base: Expr) -> bool:
         """True if a coefficient can go into the product itself, because nobody else asks for the product."""
         return isinstance(base, Einsum) and base not in self.values and self.sum_of(base) is base
+
+    def scaled_sum_of(self, e: Add) -> Expr | None:
+        """Return a multiple of one product that is multiplied out, as its sum with the coefficient in the terms."""
+        (c, base), *others = self.terms(e)
+        if others or not isinstance(base, Einsum) or self.sum_of(base) is base:
+            return None
+        return scale(c, self.sum_of(base))
 
     # --- lowering, one node at a time; its parts are done
     def lower(self, e: Expr) -> None:
@@ -179,6 +190,9 @@ class _Lowering:
         c, base = terms[0]
         if len(terms) == 1 and isinstance(base, Einsum) and self.is_scaled_product(base):
             return self._product(base, c)
+        whole = self.scaled_sum_of(e)
+        if whole is not None:
+            return self.values[whole]
         return self._entry_by_entry(Combine(tuple(c for c, _ in terms)), [self.operand(t) for _, t in terms], e)
 
     def _entry_by_entry(self, action: Combine | Map, values: Sequence[Value], e: Expr) -> Value:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from string import Template
 
 from chainrule.compile.dialects import IN_NUMPY, Dialect
+from chainrule.compile.groups import weight
 from chainrule.compile.operands import Operands
 from chainrule.compile.program import (
     Combine,
@@ -32,17 +33,18 @@ from chainrule.compile.writing import (
     Names,
     combination,
     einsum_spec,
+    either,
     literal,
     parenthesised,
-    signed_terms,
     unwrapped,
 )
+from chainrule.compile.written_into import written_into
 from chainrule.expression.extent import minus, plus, times
 from chainrule.expression.node import Subscripts
 from chainrule.expression.shape import Scalar, Size
 
 LONGEST_PART = 48  # characters of a value that is written inside a longer line
-LARGE = 1 << 20  # entries: what is done entry by entry on more of them runs in blocks
+LARGE = 1 << 19  # entries: one operation on as many runs in blocks, which threads share; of several, on fewer
 
 
 class Primitives(Operands):
@@ -68,7 +70,10 @@ class Primitives(Operands):
         lines: list[Line] = []
         for k, step in enumerate(self.program.instructions):
             text = self._inline(step)
-            if text is None:
+            if isinstance(step.action, Entries):
+                line, text = self._group(step, step.action)
+                lines.append(Line(line, step.shape, k))
+            elif text is None:
                 text, *more = self._statement(k, step, f"v{self.variables}")
                 if k not in self.nested or more or len(text) > self.longest_part(step):
                     line, text = self._line_of(k, text)
@@ -121,8 +126,8 @@ class Primitives(Operands):
     # --- what does
     def _statement(self, k: int, step: Instruction, name: str) -> list[str]:
         texts = [self.texts[operand] for operand in step.operands]
-        if isinstance(step.action, Entries | Gram):
-            return [self._fused(step, texts)]
+        if isinstance(step.action, Gram):
+            return [self._gram(step, texts)]
         if isinstance(step.action, Contract) and len(texts) == 1:
             return self._rearranged(step, texts[0], name)
         if isinstance(step.action, Part | Pad | Reshape | Take | Put):
@@ -135,40 +140,34 @@ class Primitives(Operands):
             return [self._number(step, texts)]
         texts = [self.aligned(t, sub, step.output) for t, sub in zip(texts, step.subscripts, strict=True)]
         if self.into and k == self.program.outputs[0]:
-            return [self._into(step, texts)]
+            known = [self._constant(operand) for operand in step.operands]
+            return [written_into(step.action, texts, known) or self._elementwise(step, texts)]
         return [self._elementwise(step, texts)]
 
-    def _fused(self, step: Instruction, texts: list[str]) -> str:
-        """Write a call of what `groups` made: a group of operations on entries, a matrix times itself."""
-        if isinstance(step.action, Gram):
-            labels, (i,) = step.subscripts[0], step.summed
-            free = tuple(n for n in labels if n != i)
-            others = tuple(n for n in step.subscripts[1] if n != i)
-            arguments = [self.transposed(texts[0], labels, (i, *free)), *texts[2:]]
-            return self.transposed(f"gram({', '.join(arguments)})", free + others, step.output)
-        assert isinstance(step.action, Entries)
-        name = f"entries{len(self.groups)}"
-        self.groups[name] = step.action.program
-        given = ", ".join(unwrapped(text) for text in texts)
-        count = " * ".join(self.size(n) for n in step.shape)
-        blocks = f"in_blocks({name}, {self.extent(step.shape)}, {step.subscripts}, {step.action.reuse}, {given})"
-        return f"{name}({given}) if {count} < {LARGE} else {blocks}"
+    def _gram(self, step: Instruction, texts: list[str]) -> str:
+        """Write the call of a matrix times itself."""
+        labels, (i,) = step.subscripts[0], step.summed
+        free = tuple(n for n in labels if n != i)
+        others = tuple(n for n in step.subscripts[1] if n != i)
+        arguments = [self.transposed(texts[0], labels, (i, *free)), *texts[2:]]
+        return self.transposed(f"gram({', '.join(arguments)})", free + others, step.output)
 
-    def _into(self, step: Instruction, texts: list[str]) -> str:
-        """Write the function that NumPy's operator stands for, which takes the place of its result."""
-        match step.action:
-            case Contract():
-                return f"np.multiply({texts[0]}, {texts[1]}, out=out)"
-            case Divide(is_length) if not is_length:
-                return f"np.divide({texts[0]}, {texts[1]}, out=out)"
-            case Combine((c,)):
-                return f"np.multiply({texts[0]}, {literal(c)}, out=out)"
-            case Combine(coefficients) if len(texts) == 2:
-                known = [self._constant(operand) for operand in step.operands]
-                (negative, first), (less, second) = signed_terms(coefficients, texts, known)
-                if not negative:
-                    return f"np.{'subtract' if less else 'add'}({first}, {second}, out=out)"
-        return self._elementwise(step, texts)
+    def _group(self, step: Instruction, action: Entries) -> tuple[str, str]:
+        """Write a group of operations on entries, the lines themselves or a call in blocks; return its variable too."""
+        given = [self.texts[operand] for operand in step.operands]
+        name = f"entries{len(self.groups)}"
+        self.groups[name] = action.program
+        inner = Primitives(action.program, Names(tuple(given), self.names.sizes), self.dialect)
+        inner.variables = self.variables
+        lines = [line.text for line in inner.lines()]
+        self.variables, self.uses_dtype = inner.variables, self.uses_dtype or inner.uses_dtype
+        own = inner.texts[action.program.outputs[0]]
+        count = " * ".join(self.size(n) for n in step.shape)
+        operands = ", ".join(unwrapped(text) for text in given)
+        single = len(action.program.instructions) == len(given) + 1
+        how = f"{step.subscripts}, {action.reuse}, {single}"
+        blocks = f"in_blocks({name}, {self.extent(step.shape)}, {how}, {operands})"
+        return either(lines, f"{count} < {LARGE // weight(step, action)}", own, blocks), own
 
     def _number(self, step: Instruction, texts: list[str]) -> str:
         """Arithmetic on sizes stays a Python number, which takes the type of the array it meets; 1/0 is inf."""

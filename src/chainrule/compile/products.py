@@ -9,6 +9,7 @@ from itertools import combinations
 from math import prod
 
 from chainrule.compile.contraction import Labels, Tree, contraction_order, nominal
+from chainrule.compile.outer import with_long_rows
 from chainrule.compile.program import Combine, Contract, Divide, Length, Map, Recorder
 from chainrule.compile.selections import Eliminated, Operand, Selection, is_positioned, is_selection, places_of
 from chainrule.expression.extent import is_derived, terms_of
@@ -285,7 +286,7 @@ class _Product:
         labels = [labels for _, labels in self.operands]
         fixed = [k for k, (number, _) in enumerate(self.operands) if self.recorder.is_fixed(number)]
         _, tree = contraction_order(labels, self.output, self.costs, self._at_hand, fixed)
-        return self._multiply_out(tree)
+        return self._multiply_out(with_long_rows(tree, labels, self.output, self.costs))
 
     def _elsewhere(self, *places: int) -> set[int]:
         """The indices of the output and of the factors other than these."""

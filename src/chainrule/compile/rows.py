@@ -16,6 +16,7 @@ from chainrule.expression.extent import is_derived, names_of
 from chainrule.expression.node import Symbol
 from chainrule.expression.shape import Shape, Size
 
+STEPPED = 4  # passes that read memory in order, as long as one that reads it in steps, along an axis behind the first
 MAX_PASSES = 4  # more passes than this read the data more often than the plain program would
 
 
@@ -61,7 +62,8 @@ class Plan:
 def row_plan(program: Program) -> Plan | None:
     """Return the program cut along the axis that needs the fewest passes, or None if it has no independent rows.
 
-    Of two axes with equally many passes, the one that more of the data has, and has first, is taken.
+    Passes count for more where the axis is not the first one of the data. Of two axes with equally many, the one that
+    more of the data has is taken.
     """
     plans = []
     for size in program.sizes:
@@ -86,7 +88,13 @@ def _score(program: Program, places: _Places) -> tuple[int, int, int, int]:
     rows = [(len(program.instructions[k].shape), places.axes[k]) for k in loads if places.axes[k] is not None]
     first = [ndim for ndim, axis in rows if axis == 0]
     largest = max((len(program.instructions[k].shape) for k in loads), default=0)
-    return (len(passes), largest - max((ndim for ndim, _ in rows), default=0), -sum(first), -sum(n for n, _ in rows))
+    stepped = any(axis for ndim, axis in rows if ndim > 1)
+    return (
+        len(passes) * (STEPPED if stepped else 1),
+        largest - max((ndim for ndim, _ in rows), default=0),
+        -sum(first),
+        -sum(n for n, _ in rows),
+    )
 
 
 # --- which axis of each value is the row axis

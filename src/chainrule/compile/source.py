@@ -148,7 +148,7 @@ def _freed(body: Body, written: Sequence[str]) -> list[str]:
     used = [set(re.findall(r"\bv\d+\b", line.text)) for line in body.lines]
     last = {name: k for k, names in enumerate(used) for name in names}
     kept = {name for result in body.results for name in re.findall(r"\bv\d+\b", result)}
-    large = {line.text.split(" =")[0] for line in body.lines if line.shape}
+    large = {re.findall(r"^ *(v\d+) =", line.text, re.M)[-1] for line in body.lines if line.shape}
     freed: list[str] = []
     for k, line in enumerate(written):
         freed.append(line)

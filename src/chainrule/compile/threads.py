@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+T = TypeVar("T")
 
 VARIABLE = "CHAINRULE_THREADS"  # the environment variable that bounds the threads
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -62,3 +65,37 @@ def in_threads(jobs: Sequence[Callable[[], object]]) -> None:
             other.exception()  # waits
     for other in others:
         other.result()
+
+
+def shared_out(work: Callable[[T], object], parts: Sequence[T]) -> None:
+    """Do `work(part)` for every part, each in the thread that is free next, with this context's settings as above.
+
+    This thread begins at once, and does not wait for one that has not begun when all is done. All work has ended when
+    this returns or raises.
+    """
+    left = deque(parts)
+    helpers = min(thread_count(), len(parts)) - 1
+    pool = _POOL.of(helpers) if helpers > 0 else None
+    others = [pool.submit(copy_context().run, _take, left, work) for _ in range(helpers)] if pool else []
+    try:
+        _take(left, work)
+    finally:
+        begun = [other for other in others if not other.cancel()]
+        for other in begun:
+            other.exception()  # waits
+    for other in begun:
+        other.result()
+
+
+def _take(left: deque[T], work: Callable[[T], object]) -> None:
+    """Work on what is left, from its front, as the other threads do; after an error nothing is left."""
+    try:
+        while left:
+            try:
+                part = left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            work(part)
+    except BaseException:
+        left.clear()
+        raise

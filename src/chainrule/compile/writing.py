@@ -98,3 +98,11 @@ def combination(coefficients: Sequence[Scalar], texts: Sequence[str], known: Seq
     terms = signed_terms(coefficients, texts, known)
     text = f"-{terms[0][1]}" if terms[0][0] else terms[0][1]
     return text + "".join(f" {'-' if negative else '+'} {term}" for negative, term in terms[1:])
+
+
+def either(lines: Sequence[str], condition: str, name: str, other: str) -> str:
+    """Write the lines, the last of which sets `name`, under the condition; else `name` is the other text."""
+    if len(lines) == 1:
+        return f"{lines[0]} if {condition} else {other}"
+    inside = "\n".join(f"    {line}" for line in lines)
+    return f"if {condition}:\n{inside}\nelse:\n    {name} = {other}"

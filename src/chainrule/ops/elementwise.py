@@ -26,7 +26,15 @@ def known(**values: int) -> Any:
 def stable_sigmoid(z: Any, xp: Any) -> Any:
     """1/(1 + e⁻ᶻ) without overflow: the exponent is never positive."""
     small = xp.exp(-xp.abs(z))
-    return xp.where(z >= 0, 1 / (1 + small), small / (1 + small))
+    large = 1 / (1 + small)  # the sigmoid of |z|
+    return xp.where(z >= 0, large, small * large)
+
+
+def stable_sigmoid_slope(z: Any, xp: Any) -> Any:
+    """σ(z) σ(−z) = e^(−|z|)/(1 + e^(−|z|))², exact in both tails, where one of the factors is nearly 1."""
+    small = xp.exp(-xp.abs(z))
+    large = 1 / (1 + small)
+    return small * large * large
 
 
 def stable_softplus(z: Any, xp: Any) -> Any:
@@ -236,6 +244,23 @@ sigmoid = Op(
     code=Code("stable_sigmoid($z, $xp)", jax="jax.nn.sigmoid($z)", torch="$xp.sigmoid($z)", helper=stable_sigmoid),
     loop=Loop("fast_sigmoid($z)"),
     aliases=("expit", "logistic"),
+)
+
+sigmoid_slope = Op(
+    "sigmoid_slope(z)",
+    "()->()",
+    definition=lambda z: multiply(sigmoid(z), sigmoid(-z)),
+    derivative=lambda z, y: multiply(y, subtract(sigmoid(-z), sigmoid(z))),
+    because="the slope of the sigmoid is σ(z) σ(−z), whose own slope is σ(z) σ(−z) (σ(−z) − σ(z))",
+    rule="sigmoid",
+    notation=Notation(text="σ′($z)", latex=r"\sigma'($z)"),
+    code=Code(
+        "stable_sigmoid_slope($z, $xp)",
+        jax="jax.nn.sigmoid($z) * jax.nn.sigmoid(-$z)",
+        torch="$xp.sigmoid($z) * $xp.sigmoid(-$z)",
+        helper=stable_sigmoid_slope,
+    ),
+    loop=Loop("fast_sigmoid($z) * fast_sigmoid(-$z)"),
 )
 
 softplus: Op = Op(

@@ -12,15 +12,15 @@ from chainrule.ops.elementwise import exp, log
 
 def stable_softmax(z: Any, xp: Any) -> Any:
     """exp(z)/sum(exp(z)) along the last axis, shifted by the largest entry so that nothing overflows."""
-    e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
-    e /= xp.sum(e, axis=-1, keepdims=True)
+    e = xp.exp(z - z.max(axis=-1, keepdims=True))
+    e /= e.sum(axis=-1, keepdims=True)
     return e
 
 
 def stable_logsumexp(z: Any, xp: Any) -> Any:
     """log(sum(exp(z))) along the last axis, shifted by the largest entry so that nothing overflows."""
-    top = xp.max(z, axis=-1, keepdims=True)
-    return xp.squeeze(top, -1) + xp.log(xp.sum(xp.exp(z - top), axis=-1))
+    top = z.max(axis=-1, keepdims=True)
+    return top[..., 0] + xp.log(xp.exp(z - top).sum(axis=-1))
 
 
 def _over_last_axis(e: Expr) -> Expr:

@@ -12,7 +12,7 @@ from chainrule.expression.build import matrix, scalar, sum, vector
 from chainrule.expression.node import Add, Apply, Einsum, Expr, walk
 from chainrule.expression.power import exponent_of, power_of
 from chainrule.expression.product import einsum
-from chainrule.ops.elementwise import cosh, exp, log, sigmoid, softplus
+from chainrule.ops.elementwise import cosh, exp, log, sigmoid, sigmoid_slope, softplus
 from chainrule.ops.logarithm import xlogy
 from chainrule.ops.piecewise import absolute, relu, step
 from chainrule.ops.reduction import logsumexp, softmax
@@ -40,15 +40,18 @@ LOGARITHMS = (
     Rule("x ln x at 0", u * log(u), xlogy(u, u), "x ln(x) goes to 0 with x"),
     Rule("x ln(x y) at 0", u * log(u * w), xlogy(u, u * w), "x ln(x y) goes to 0 with x"),
 )
+SLOPES = (
+    Rule("slope of a sigmoid", sigmoid(u) * sigmoid(-u), sigmoid_slope(u), "σ(z) σ(−z) takes one exponential"),
+)
 # fmt: on
-STABLE = (*LOGARITHMS, *RECOGNISED)
+STABLE = (*LOGARITHMS, *RECOGNISED, *SLOPES)
 
 
 def stable(e: Expr) -> Expr:
     """Return an expression with the value of `e`, but finite wherever that is: the form to compute with."""
     nodes = walk(e)
     used = {node.op for node in nodes if isinstance(node, Apply)}
-    if not (used & {exp, log} or {relu, step} <= used):
+    if not (used & {exp, log, sigmoid} or {relu, step} <= used):
         return e
     done: dict[Expr, Expr] = {}
     for node in nodes:
