@@ -44,7 +44,7 @@ from chainrule.expression.node import Subscripts
 from chainrule.expression.shape import Scalar, Size
 
 LONGEST_PART = 48  # characters of a value that is written inside a longer line
-LARGE = 1 << 19  # entries: one operation on as many runs in blocks, which threads share; of several, on fewer
+LARGE = 1 << 20  # entries: one operation on as many runs in blocks, which threads share; of several, on fewer
 
 
 class Primitives(Operands):
