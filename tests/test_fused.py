@@ -53,13 +53,13 @@ LOSSES: dict[str, tuple[str, dict[str, object], str]] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    before = os.environ.get("CHAINRULE_CACHE")
-    os.environ["CHAINRULE_CACHE"] = str(tmp_path_factory.mktemp("kernels"))
-    yield
-    if before is None:
-        del os.environ["CHAINRULE_CACHE"]
-    else:
-        os.environ["CHAINRULE_CACHE"] = before
+    """A cache of its own, and kernels on little data too, which otherwise has a function of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "CHAINRULE_CACHE", str(tmp_path_factory.mktemp("kernels")))
+        patch.setattr(importlib.import_module("chainrule.compile.whole"), "LITTLE", -1)
+        _compiled.clear()
+        yield
+        _compiled.clear()
 
 
 _compiled: dict[tuple[Expr, ...], tuple[object, object]] = {}
@@ -313,7 +313,7 @@ shapes = {"X": ("N", "d"), "w": "d", "b": (), "y": "N"}
 cost = cr.parse("mean((y - max(0, X @ w + b))**2)", shapes=shapes)
 f = cr.compile(cost, cr.grad(cost, "w"), cr.grad(cost, "b"), backend="numba")
 values = lambda n: dict(X=np.ones((n, 50)), w=np.ones(50), b=np.float64(1), y=np.ones(n))
-f(**values(100))
+f(**values(20_000))
 large = values(400_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 f(**large)

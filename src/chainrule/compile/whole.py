@@ -29,9 +29,8 @@ from chainrule.compile.source import made_names, parameters, size_lines
 from chainrule.compile.writing import Names
 from chainrule.errors import DomainError
 from chainrule.expression.extent import is_derived
-from chainrule.expression.shape import Shape
 
-LITTLE = 1 << 16  # steps of all loops, as long as calling the kernels takes: about 10 µs
+LITTLE = 100_000  # steps of all loops, which take about as long as calling the kernels: 10 µs to 15 µs
 DEEP = 6  # steps that one in three loops or more counts as: products of matrices, of which kernels read blocks
 OF_A_CALL = 32  # steps that take as long as a call of exp
 LONGEST = 150  # lines of a function that compiles within a second
@@ -40,6 +39,7 @@ SCOPE = {
     "double": np.dtype(np.float64),
     "single": np.dtype(np.float32),
     "empty": np.empty,
+    "zeros": np.zeros,
     "ordered": np.array,
 }
 
@@ -94,15 +94,25 @@ def _whole(program: Program) -> _Whole | None:
 
 
 class _Code(NumbaCode):
-    """Loops that write into arrays which are there: `arrays` are their values, in the order of the parameters."""
+    """Loops that write into arrays which are there: `arrays` are their values, in the order of the parameters.
+
+    Those in `zeros` hold zeros at first: loops that fill them would take their time to compile.
+    """
 
     def __init__(self, program: Program, names: Names) -> None:
         super().__init__(program, names)
         self.arrays: list[int] = []
+        self.zeros: set[int] = set()
 
     def made(self, scope: Scope, k: int, name: str) -> None:
         """Ask for an array."""
         self.arrays.append(k)
+
+    def _filled(self, scope: Scope, k: int, name: str) -> None:
+        if self.steps[k].shape and self._first(k) == self.number(0):
+            self.zeros.add(k)
+        else:
+            super()._filled(scope, k, name)
 
     def size_as_number(self, text: str) -> str:
         """A size is a float, so that it divides and is raised to powers as one."""
@@ -135,7 +145,7 @@ def _entry_text(code: _Code) -> str:
         *_types(program, names),
         f"if not ({' and '.join(f'{own}.flags.carray' for own in arrays)}):",
         *(f'    {own} = ordered({own}, order="C")' for own in arrays),
-        *(f"{code.values[k]} = empty({_shape(code.steps[k].shape, names)}, kind)" for k in code.arrays),
+        *(f"{code.values[k]} = {_made(code, k)}" for k in code.arrays),
     ]
     call = f"kernel({', '.join([*taken, *(code.values[k] for k in code.arrays)])})"
     lines.append(f"{', '.join(code.numbers)} = {call}" if code.numbers else call)
@@ -143,8 +153,10 @@ def _entry_text(code: _Code) -> str:
     return f"def little({', '.join(taken)}):\n{textwrap.indent(chr(10).join(lines), '    ')}\n"
 
 
-def _shape(shape: Shape, names: Names) -> str:
-    return names.size(shape[0]) if len(shape) == 1 else f"({', '.join(map(names.size, shape))})"
+def _made(code: _Code, k: int) -> str:
+    sizes = [code.names.size(n) for n in code.steps[k].shape]
+    shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
+    return f"{'zeros' if k in code.zeros else 'empty'}({shape}, kind)"
 
 
 def _bound_sizes(program: Program, names: Names) -> list[str]:
