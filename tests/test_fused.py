@@ -124,6 +124,18 @@ def test_short_rows(d: int) -> None:
     agree(exprs, arrays(exprs, d=d))
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_rows_become_lanes(kind: type) -> None:
+    turned = importlib.import_module("chainrule.compile.scalars.turned").turned
+    for n, d in [(0, 9), (1, 9), (8, 8), (21, 1), (21, 7), (16, 10), (30, 17), (64, 24)]:
+        whole = np.arange(4.0 * n * (d + 1), dtype=kind).reshape(2 * n, 2 * (d + 1))
+        record = np.zeros((n, d), [("a", kind), ("b", "i1")])["a"]  # its rows and entries are at odd distances
+        for rows in (whole[:n, :d].copy(), whole[:n, 1 : d + 1], whole[1::2, ::-1][:n, :d], whole[::-2, :d], record):
+            lanes = np.full((d, n + 3), -1, kind)
+            turned(lanes, rows)
+            assert np.array_equal(lanes[:, :n], rows.T) and np.all(lanes[:, n:] == -1)
+
+
 @pytest.mark.parametrize(
     ("d", "k"),
     [(100, 10), *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [(33, 1), (40, 33), (7, 36), (36, 36)])],

@@ -12,6 +12,7 @@ import inspect
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from types import MappingProxyType, ModuleType
 
 from chainrule.compile.grouping import Grouping
@@ -218,7 +219,8 @@ class _Writer:
         definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
         module = double if self.kind == "float64" else single
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
-        return Kernel(head + _scalar_text(module) + definition, tuple(sizes))
+        turning = _turning_text() if self._laid_in_lanes() else ""
+        return Kernel(head + _scalar_text(module) + turning + definition, tuple(sizes))
 
     def _results(self) -> list[tuple[int, int | None]]:
         return list(zip(self.program.outputs, self.task.results, strict=True))
@@ -296,9 +298,7 @@ class _Writer:
             if axis is None:
                 continue
             if p in copied:
-                extent = self._size(next(n for n in self.program.instructions[p].shape if n != self.task.size))
-                lines += [f"y{p} = r{p}[lo:hi]", f"for j0 in range({extent}):", "    for i in range(size):"]
-                lines.append(f"        x{p}[j0, i] = y{p}[i, j0]")
+                lines.append(f"turned(x{p}, r{p}[lo:hi])")
             else:
                 lines.append(f"x{p} = r{p}[lo:hi]")
         lines += [f"o{k} = w{k}[lo:hi]" for k, axis in self._results() if axis is not None]
@@ -331,3 +331,11 @@ def _scalar_text(module: ModuleType) -> str:
     text = source[source.index("# --- functions") :]
     functions = re.sub(r"^def ", f"@{SCALAR}\ndef ", text, flags=re.MULTILINE)
     return "\n".join([*constants, "", "", functions])
+
+
+def _turning_text() -> str:
+    """Return what copies rows into lanes; the file is read, not imported, because it imports numba."""
+    source = files("chainrule.compile.scalars").joinpath("turned.py").read_text(encoding="utf-8")
+    imports = re.findall(r"^from (?:llvmlite|numba).*$", source, flags=re.MULTILINE)
+    text = re.sub(r"  # type: ignore.*$", "", source[source.index("# --- functions") :], flags=re.MULTILINE)
+    return "\n".join(["", "", *imports, "", text])
