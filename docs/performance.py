@@ -71,10 +71,12 @@ GLANCE = (
     ("hessians", "Hessian,", "Hessians"),
     ("hessians", "Jacobian,", "Jacobians"),
     ("hessians", "times direction", "times a direction, kept factored"),
-    ("backwards", "", "backward passes of layers"),
+    ("backwards", "", "layers and their backward passes, torch code"),
+    ("backwards", "", "layers and their backward passes, numba"),
     ("overhead", "one call", "one call, small data"),
     ("overhead", "first result", "first result, fresh process"),
 )
+OTHERS = {"layers and their backward passes, numba": "chainrule, numba"}  # where ours is not the column chainrule
 FRAMEWORKS = ("JAX", "torch", "tensorgrad")
 GLANCE_WORDS = (
     "The time of others over chainrule's, above 1 where ours is faster: the lowest and the highest among the largest "
@@ -118,10 +120,15 @@ def span(ratios: Sequence[tuple[float, str]]) -> str:
     return f"{numbers} ({name})" if name else numbers
 
 
-def best_framework(case: Mapping[str, Any]) -> Iterable[tuple[float, str]]:
+def best_framework(ratios: Mapping[str, float]) -> Iterable[tuple[float, str]]:
     """Return the smallest ratio of a framework, where there is one."""
-    found = [(times, peer) for peer, times in case["times_ours"].items() if peer.startswith(FRAMEWORKS)]
-    return sorted(found)[:1]
+    return sorted((times, peer) for peer, times in ratios.items() if peer.startswith(FRAMEWORKS))[:1]
+
+
+def ratios_to(ours: str, case: Mapping[str, Any]) -> dict[str, float]:
+    """Return everybody's time over that of one of ours."""
+    own = case["times_ours"].get(ours)
+    return {peer: times / own for peer, times in case["times_ours"].items()} if own else {}
 
 
 def glance(results: Mapping[str, Cases]) -> str:
@@ -131,8 +138,8 @@ def glance(results: Mapping[str, Cases]) -> str:
         chosen = {title: case for title, case in results.get(topic, {}).items() if words in title}
         if not chosen:
             continue
-        times = [case["times_ours"] for case in largest(chosen).values()]
-        frameworks = [best for case in largest(chosen).values() for best in best_framework(case)]
+        times = [ratios_to(OTHERS.get(label, "chainrule"), case) for case in largest(chosen).values()]
+        frameworks = [best for ratios in times for best in best_framework(ratios)]
         cells = [span([(t[peer], "") for t in times if peer in t]) for peer in ("limit", "by hand")]
         lines.append(f"| {label} | {cells[0]} | {cells[1]} | {span(frameworks)} |")
     return "\n".join(["## At a glance", "", *textwrap.wrap(GLANCE_WORDS, WIDTH), "", *lines, ""])
