@@ -12,8 +12,9 @@ from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass
 from chainrule.expression.extent import extent_of
 
-BLOCK = 1 << 14  # bytes of a block that a kernel takes: half of a first cache
-LONG_BLOCK = 1 << 18  # where even few rows are more than that: part of a second cache
+BLOCK = 3 << 12  # bytes of a block that a kernel takes: a part of a first cache, so that memory is not kept waiting
+LONG_ROW = 1 << 11  # bytes of a row of which even the fewest fill a first cache
+LONG_BLOCK = 1 << 18  # bytes of a block of such rows: part of a second cache
 BLAS_BLOCK = 1 << 23  # bytes of a block that goes through BLAS
 FEWEST, MOST = 8, 1024  # rows of a block
 LONG_FEWEST = 16
@@ -57,7 +58,9 @@ class Layout:
         fits = BLOCK // self.row_bytes
         if not by_rows:
             return max(LANES, min(MOST, fits)) // 8 * 8
-        return (min(MOST, fits) if fits >= FEWEST else max(LONG_FEWEST, LONG_BLOCK // self.row_bytes)) // 8 * 8
+        if self.row_bytes > LONG_ROW:
+            return max(LONG_FEWEST, LONG_BLOCK // self.row_bytes) // 8 * 8
+        return max(FEWEST, min(MOST, fits)) // 8 * 8
 
     def through_kernel(self, kernel: Callable[..., Any], parameters: Sequence[str], by_rows: bool, rows: int) -> Step:
         """Return the function that runs the kernel over all chunks."""
