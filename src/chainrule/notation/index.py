@@ -171,9 +171,9 @@ class _Entries:
             return Sub(self.whole(e), at) if at else self.whole(e)
         except NoMatrixForm:
             pass
-        if e.op.extents:
-            return Sub(Applied(e.op, size_arguments(e, self.whole), "array"), at)
         lead = e.ndim - len(e.op.core.output)
+        if e.op.extents:
+            return Sub(Applied(e.op, size_arguments(e, lambda a: self.write(a, at[:lead])), "array"), at[lead:])
         arguments = []
         for a, core in zip(e.args, e.op.core.inputs, strict=True):
             batch = at[: a.ndim - len(core)]
