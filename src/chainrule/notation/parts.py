@@ -105,9 +105,12 @@ def _range(start: Size, length: Size, size: Size) -> str:
     return f"{start if start != 0 else ''}:{stop if stop != size else ''}"
 
 
+WHOLE_AXIS = "·"  # stands among letters for an axis that an operation reads whole
+
+
 def is_part(indices: tuple[str, ...]) -> bool:
     """True if indices are places, slices and positions, counted from 0, and no letters."""
-    return any(not index.isidentifier() for index in indices)
+    return any(not index.isidentifier() and index != WHOLE_AXIS for index in indices)
 
 
 def counted_from_one(place: str) -> str:
