@@ -790,7 +790,7 @@ ENTRIES = {  # what has no matrix notation: what is printed, in text and in LaTe
         r"\sum_{i=1}^{n} z_{i} \operatorname{onehot}(T_{jk} {\operatorname{tri}_{0}}_{jk})_{i}",
     ),
     "softmax(W[ravel(T)])": (
-        "softmax(Σₖ W_{k·} onehot(Σₗₘ Tₗₘ pair(p*q, p, q)ᵢₗₘ)ₖ)ⱼ",
+        "softmax(Σₖ W[k, ·] onehot(Σₗₘ Tₗₘ pair(p*q, p, q)ᵢₗₘ)ₖ)ⱼ",
         r"\operatorname{softmax}(\sum_{k=1}^{m} W_{k\cdot} \operatorname{onehot}(\sum_{l=1}^{p} \sum_{m=1}^{q} T_{lm} "
         r"\operatorname{pair}(\mathrm{p*q}, p, q)_{ilm})_{k})_{j}",
     ),
