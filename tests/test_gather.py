@@ -78,6 +78,68 @@ def test_spellings_are_one() -> None:
     )
 
 
+# formula: the same with places instead of positions)
+SAME_PLACE = {
+    "sum(W[ones(p)])": "sum(ones(p)) * sum(W[1, :])",
+    "W[ones(p)]": "outer(ones(p), W[1])",
+    "W[zeros(p)]": "outer(ones(p), W[0])",
+    "W[:, ones(p)]": "outer(W[:, 1], ones(p))",
+    "take(W, 2*ones(p), axis=1)": "outer(W[:, 2], ones(p))",
+    "take(W, ravel(T) - ravel(T), axis=0)": "outer(ones(p*q), W[0])",
+    "take_along_axis(W, ones((m, n)), axis=1)": "outer(W[:, 1], ones(n))",
+    "onehot(2, K)": "one_hot(2, K)",
+}
+
+
+@pytest.mark.parametrize("formula", SAME_PLACE)
+def test_one_position_everywhere_is_a_place(formula: str) -> None:
+    known = {"W": ("m", "n"), "T": ("p", "q")}
+    e, expected = (
+        cr.parse(text, shapes={name: shape for name, shape in known.items() if name in text})
+        for text in (formula, SAME_PLACE[formula])
+    )
+    assert e is expected
+    assert cr.parse(source_text(e), shapes={n: s.shape for n, s in e.symbols.items()}) is e
+
+
+def test_a_constant_row_is_taken_as_often_as_there_are_positions() -> None:
+    e = cr.parse("sum(W[ones(p)])", shapes={"W": ("m", "n")})
+    assert str(e) == "p sum(W[1, :])"
+    W = np.arange(6.0).reshape(3, 2)
+    assert e.eval(W=W, p=4) == cr.compile(e)(W=W, p=4) == 4 * W[1].sum()
+    assert cr.derive(e, "W").verified
+
+
+# positions that are known, and not all the same
+KNOWN = {
+    "x[concatenate([ones(2), zeros(3)])]": [1, 1, 0, 0, 0],
+    "take(x, eye(2), axis=0)": [[1, 0], [0, 1]],
+    "take(x, cumsum(ones(3)) - 1)": [0, 1, 2],
+    "take(x, n*ones(2) - 2*ones(2))": [2, 2],
+}
+
+
+@pytest.mark.parametrize("formula", KNOWN)
+def test_known_positions(formula: str) -> None:
+    e, x = cr.parse(formula, shapes={"x": "n"}), np.array([2.0, 3.0, 5.0, 7.0])
+    np.testing.assert_array_equal(e.eval(x=x), x[np.array(KNOWN[formula])])
+    np.testing.assert_array_equal(cr.compile(e)(x=x), x[np.array(KNOWN[formula])])
+    assert cr.parse(source_text(e), shapes={"x": "n"}) is e
+    assert str(e)
+    assert cr.derive(cr.sum(e**2), "x").verified
+    assert all(cr.source(e, language) for language in ("numba", "c"))
+
+
+@pytest.mark.parametrize("formula", ["take(x, -ones(p))", "take(x, ones(p)/2)", "take(x, 3*ones(p))", "onehot(3, 3)"])
+def test_a_known_number_that_is_no_position(formula: str) -> None:
+    shapes = {"x": (3,)} if "x," in formula else {}
+    with pytest.raises((DomainError, ShapeError)) as caught:
+        cr.parse(formula, shapes=shapes)
+    assert caught.value.spans
+    assert caught.value.expected == "0 to 2"
+    assert caught.value.hint
+
+
 def test_no_matrix_of_ones_and_zeros_is_made() -> None:
     e = cr.parse("sum((W[idx] - Y)**2)")
     text = cr.source((e, cr.grad(e, "W")))

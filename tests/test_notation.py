@@ -761,3 +761,57 @@ def test_a_derivative_of_many_axes_is_written_entry_by_entry() -> None:
 )
 def test_multiples_of_pi_are_written_with_it(text: str, printed: str) -> None:
     assert str(cr.parse(text, shapes={"x": ()})) == printed
+
+
+ENTRIES = {  # what has no matrix notation: what is printed, in text and in LaTeX
+    "take(W, ravel(T), axis=0)": (
+        "Σₖ Wₖⱼ onehot(Σₗₘ Tₗₘ pair(p*q, p, q)ᵢₗₘ)ₖ",
+        r"\sum_{k=1}^{m} W_{kj} \operatorname{onehot}(\sum_{l=1}^{p} \sum_{m=1}^{q} T_{lm} "
+        r"\operatorname{pair}(\mathrm{p*q}, p, q)_{ilm})_{k}",
+    ),
+    "onehot(ravel(T), K)": (
+        "onehot(Σₖₗ Tₖₗ pair(p*q, p, q)ᵢₖₗ)ⱼ",
+        r"\operatorname{onehot}(\sum_{k=1}^{p} \sum_{l=1}^{q} T_{kl} "
+        r"\operatorname{pair}(\mathrm{p*q}, p, q)_{ikl})_{j}",
+    ),
+    "W[T]": ("Σₗ Wₗₖ onehot(Tᵢⱼ)ₗ", r"\sum_{l=1}^{m} W_{lk} \operatorname{onehot}(T_{ij})_{l}"),
+    "z[U]": ("Σᵢ zᵢ onehot(Uⱼₖₗ)ᵢ", r"\sum_{i=1}^{n} z_{i} \operatorname{onehot}(U_{jkl})_{i}"),
+    "z[vec(T)]": (
+        "Σᵢ zᵢ onehot(Σₖₗ Tₖₗ pair(p*q, q, p)ⱼₗₖ)ᵢ",
+        r"\sum_{i=1}^{n} z_{i} \operatorname{onehot}(\sum_{k=1}^{p} \sum_{l=1}^{q} T_{kl} "
+        r"\operatorname{pair}(\mathrm{p*q}, q, p)_{jlk})_{i}",
+    ),
+    "z[sum(U, axis=0)]": (
+        "Σᵢ zᵢ onehot(Σₗ Uₗⱼₖ)ᵢ",
+        r"\sum_{i=1}^{n} z_{i} \operatorname{onehot}(\sum_{l=1}^{a} U_{ljk})_{i}",
+    ),
+    "z[tril(T)]": (
+        "Σᵢ zᵢ onehot(Tⱼₖ tri(0)ⱼₖ)ᵢ",
+        r"\sum_{i=1}^{n} z_{i} \operatorname{onehot}(T_{jk} {\operatorname{tri}_{0}}_{jk})_{i}",
+    ),
+    "softmax(W[ravel(T)])": (
+        "softmax(Σₖ W[k, ·] onehot(Σₗₘ Tₗₘ pair(p*q, p, q)ᵢₗₘ)ₖ)ⱼ",
+        r"\operatorname{softmax}(\sum_{k=1}^{m} W_{k\cdot} \operatorname{onehot}(\sum_{l=1}^{p} \sum_{m=1}^{q} T_{lm} "
+        r"\operatorname{pair}(\mathrm{p*q}, p, q)_{ilm})_{k})_{j}",
+    ),
+}
+
+
+@pytest.mark.parametrize("formula", ENTRIES)
+def test_positions_without_matrix_notation_are_written_entry_by_entry(formula: str) -> None:
+    known = {"W": ("m", "n"), "T": ("p", "q"), "U": ("a", "b", "c"), "z": "n"}
+    e = cr.parse(formula, shapes={name: shape for name, shape in known.items() if re.search(rf"\b{name}\b", formula)})
+    printed, typeset = ENTRIES[formula]
+    assert str(e) == printed
+    assert e.to_latex() == typeset
+    assert f"# {printed}" in cr.source(e)
+    assert cr.parse(source_text(e), shapes={name: s.shape for name, s in e.symbols.items()}) is e
+
+
+@pytest.mark.parametrize("formula", ["sum(take(W, ravel(T), axis=0)**2)", "sum(softmax(W[ravel(T)])**2)"])
+def test_derivations_through_positions_without_matrix_notation(formula: str) -> None:
+    derivation = cr.derive(cr.parse(formula, shapes={"W": ("m", "n"), "T": ("p", "q")}), "W")
+    assert derivation.verified
+    assert "onehot" in str(derivation.result)
+    assert r"\operatorname{onehot}" in derivation.to_latex()
+    assert "onehot" in derivation.to_html()

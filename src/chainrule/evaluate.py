@@ -172,8 +172,8 @@ def _constant(value: Any, rational: bool) -> Any:
 def _applied(e: Apply, args: list[Any], extent: tuple[int, ...], rational: bool) -> Any:
     if rational and not e.op.rational:
         raise DomainError(f"{e.op.name} has no exact value on fractions", hint="pass floats")
-    if extent:
-        args = [arg if a.symbols else int(arg) for a, arg in zip(e.args, args, strict=True)]
+    if extent and not e.op.is_positional:
+        args = [int(arg) for arg in args]
     try:
         result = numpy_code(e.op)(*args, *extent[len(extent) - len(e.op.extents) :])
     except (np.linalg.LinAlgError, IndexError, ValueError) as error:

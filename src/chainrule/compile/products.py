@@ -15,7 +15,7 @@ from chainrule.compile.selections import Eliminated, Operand, Selection, is_posi
 from chainrule.expression.extent import is_derived, terms_of
 from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts, Symbol
 from chainrule.expression.op import Code, Loop, Op
-from chainrule.expression.power import constant_value, exponent_of, is_length, power_of
+from chainrule.expression.power import exponent_of, is_length, power_of
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import Scalar, Size
 from chainrule.expression.total import add_terms
@@ -217,9 +217,6 @@ def _positions(recorder: Recorder, e: Expr, values: Mapping[Expr, Value]) -> int
     if not is_positioned(e):
         return -1
     (idx,), size = e.args, length_of(recorder, e.shape[-1])
-    known = constant_value(idx)
-    if known is not None:
-        return recorder.record(Map(places_of), (recorder.constant(known), size), ((), ()))
     every, value = tuple(range(idx.ndim)), values[idx]
     number = value.number
     if value.axes != every:

@@ -204,7 +204,8 @@ class Program:
         """The instructions that give one number which depends on sizes and constants only."""
         found: set[int] = set()
         for k, step in enumerate(self.instructions):
-            if not isinstance(step.action, Load) and not step.shape and found.issuperset(step.operands):
+            is_other = isinstance(step.action, Load) or step.is_check  # checked positions are an integer, for an index
+            if not is_other and not step.shape and found.issuperset(step.operands):
                 found.add(k)
         return found
 

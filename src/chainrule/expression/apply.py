@@ -38,15 +38,19 @@ def _constant_array(op: Op, args: list[Expr], shape: Shape | None) -> Expr:
     batch = args[0].shape if args and args[0].ndim else ()
     if shape is None or len(shape) != len(batch) + len(op.core.output) or shape[: len(batch)] != batch:
         raise DomainError(f"{op.name} is an array of constants", expected=f"{len(op.core.output)} sizes")
-    lost = sorted(expanded_axes(args[0])) if batch and args[0].symbols else []
-    return _expanded(op, args[0], shape, lost) if lost else Apply(op, tuple(args), shape)
+    if batch:
+        same = range(len(batch)) if constant_value(args[0]) is not None else sorted(expanded_axes(args[0]))
+        if same:
+            return _expanded(op, args[0], shape, list(same))
+    folded = op.fold(shape, *args) if op.fold else None
+    return Apply(op, tuple(args), shape) if folded is None else folded
 
 
 def _expanded(op: Op, positions: Expr, shape: Shape, lost: list[int]) -> Expr:
     """The rows of positions that are the same along an axis are the same along it: expansions are outside."""
     axes = tuple(range(len(shape)))
     kept = tuple(axis for axis in axes if axis not in lost)
-    inner = op.of_shape(tuple(shape[k] for k in kept), drop_axes(positions, set(lost)))
+    inner = op.of_shape(tuple(shape[k] for k in kept), _reduced(positions, set(lost)))
     return einsum([inner, Ones(tuple(shape[k] for k in lost))], [kept, tuple(lost)], axes)
 
 

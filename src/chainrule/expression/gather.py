@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DomainError, ShapeError
-from chainrule.expression.node import Apply, Expr, Symbol, walk
-from chainrule.expression.op import CATALOGUE, Code, Notation, Op
+from chainrule.expression.extent import minus
+from chainrule.expression.node import Apply, Expr, Number, Symbol, walk
+from chainrule.expression.op import CATALOGUE, Code, Notation, Op, operation
 from chainrule.expression.product import einsum
-from chainrule.expression.shape import Size, show_shape
+from chainrule.expression.shape import Shape, Size, show_shape
 
 
 def whole_places(idx: Any, n: Any) -> Any:
@@ -42,6 +43,25 @@ def _no_derivative(idx: Expr, y: Expr) -> tuple[Expr | None, ...]:
     )
 
 
+def _one_place(shape: Shape, idx: Expr) -> Expr | None:
+    """A position that is a known number is a place: W[ones(p)] is W[1], p times.
+
+    Raises: DomainError for a number that is no position, ShapeError for one beyond the axis.
+    """
+    if not isinstance(idx, Number):
+        return None
+    place, size = idx.value, shape[-1]
+    if place < 0 or place % 1 != 0:
+        hint = f"the last one is {minus(size, 1)}" if place < 0 else "the position of an entry is no fraction"
+        raise DomainError(
+            "positions are whole numbers from 0", expected=f"0 to {minus(size, 1)}", found=str(place), hint=hint
+        )
+    if isinstance(size, int) and place >= size:
+        hint = "positions count from 0"
+        raise ShapeError("an index reaches beyond its axis", expected=f"0 to {size - 1}", found=str(place), hint=hint)
+    return operation("one_hot").of_shape(shape, int(place))
+
+
 onehot = Op(
     "onehot(idx)",
     "()->(n)",
@@ -56,6 +76,7 @@ onehot = Op(
         torch="($xp.as_tensor($idx)[..., None] == $xp.arange($n, device=device)).to(dtype)",
         helper=(whole_places, rows_at),
     ),
+    fold=_one_place,
     rational=True,
     hot=((-1,),),
     is_positional=True,

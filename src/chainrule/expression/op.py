@@ -129,7 +129,7 @@ class Op:
 
     An axis of the output that no argument has, as in `"()->(k,n)"`, has a size that is said when the array is made with
     `of_shape`; its arguments are whole numbers, or positions (leading axes are batch axes as ever). `code` may use the
-    axes' names, and `dtype`.
+    axes' names, and `dtype`; `fold` is told the shape first.
     """
 
     spelling: str

@@ -41,7 +41,7 @@ from chainrule.notation.layout import (
     kind_of_rank,
 )
 from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
-from chainrule.notation.parts import size_arguments
+from chainrule.notation.parts import WHOLE_AXIS, size_arguments
 
 Whole = Callable[[Expr], Layout]
 LETTERS = "ijklmnpqrstuvabcdefgho"
@@ -171,13 +171,14 @@ class _Entries:
             return Sub(self.whole(e), at) if at else self.whole(e)
         except NoMatrixForm:
             pass
-        if e.op.extents:
-            return Sub(Applied(e.op, size_arguments(e, self.whole), "array"), at)
         lead = e.ndim - len(e.op.core.output)
+        inner = _Entries(self.names, self.used | set(at), self.whole)
+        if e.op.extents:
+            return Sub(Applied(e.op, size_arguments(e, lambda a: inner.write(a, at[:lead])), "array"), at[lead:])
         arguments = []
         for a, core in zip(e.args, e.op.core.inputs, strict=True):
             batch = at[: a.ndim - len(core)]
-            layout = self.factor(a, ()) if isinstance(a, Symbol) else self.write(a, self.dots(batch, len(core)))
+            layout = self.factor(a, ()) if isinstance(a, Symbol) else inner.write(a, self.dots(batch, len(core)))
             kept = kind_of_rank(len(core))
             arguments.append(Sub(layout, batch, kept) if batch and isinstance(a, Symbol) else layout)
         whole = Applied(e.op, tuple(arguments), kind_of_rank(e.ndim - lead))
@@ -185,7 +186,7 @@ class _Entries:
 
     def dots(self, batch: tuple[str, ...], count: int) -> tuple[str, ...]:
         """Return the indices of an argument, a dot for each axis that the operation reads whole."""
-        return batch + ("·",) * count
+        return batch + (WHOLE_AXIS,) * count
 
     def argument(self, a: Expr, at: tuple[str, ...]) -> Layout:
         """Return an argument's entry; one that is the same number everywhere is that number."""

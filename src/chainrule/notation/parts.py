@@ -66,9 +66,11 @@ def _taken(f: Symbol, sub: tuple[int, ...], axis: int, hot: Apply, new: tuple[in
 
 def size_arguments(e: Apply, written: Callable[[Expr], Layout]) -> tuple[Layout, ...]:
     """Return what an array of zeros and ones is written with: positions or whole numbers, and its sizes."""
-    sizes = (*(number_size(a) for a in e.args if not a.symbols), *e.shape[e.ndim - len(e.op.extents) :])
+    positions = e.args if e.op.is_positional else ()
+    counts = () if e.op.is_positional else tuple(number_size(a) for a in e.args)
+    sizes = (*counts, *e.shape[e.ndim - len(e.op.extents) :])
     known = tuple(Extent(size) if isinstance(size, str) else Numeral(size) for size in sizes)
-    return (*(written(a) for a in e.args if a.symbols), *known)
+    return (*(written(a) for a in positions), *known)
 
 
 def selection_layout(e: Apply) -> Layout | None:
@@ -103,9 +105,12 @@ def _range(start: Size, length: Size, size: Size) -> str:
     return f"{start if start != 0 else ''}:{stop if stop != size else ''}"
 
 
+WHOLE_AXIS = "·"  # stands among letters for an axis that an operation reads whole
+
+
 def is_part(indices: tuple[str, ...]) -> bool:
     """True if indices are places, slices and positions, counted from 0, and no letters."""
-    return any(not index.isidentifier() for index in indices)
+    return any(not index.isidentifier() and index != WHOLE_AXIS for index in indices)
 
 
 def counted_from_one(place: str) -> str:

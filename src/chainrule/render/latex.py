@@ -10,7 +10,7 @@ from chainrule.expression.node import Expr
 from chainrule.notation.abridge import ELLIPSIS
 from chainrule.notation.layout import Kind, Layout
 from chainrule.notation.matrix import notate
-from chainrule.notation.parts import counted_from_one, is_part
+from chainrule.notation.parts import WHOLE_AXIS, counted_from_one, is_part
 from chainrule.notation.vectorised import vec_form
 from chainrule.notation.written import notate_equation
 from chainrule.render.names import spelling
@@ -181,10 +181,13 @@ class LatexWriter(Writer):
     def _sub(self, e: n.Sub) -> str:
         if is_part(e.indices):
             e = replace(e, indices=(",".join(map(counted_from_one, e.indices)),))
-        indices = "".join(e.indices) if all(len(i) == 1 for i in e.indices) else ",".join(e.indices)
+        spelled = [i.replace(WHOLE_AXIS, r"\cdot ") for i in e.indices]
+        indices = ("" if all(len(i) == 1 for i in e.indices) else ",").join(spelled).rstrip()
         base = self.at(e.base, ATOM)
         if "_{" in base and isinstance(e.base, n.Name):
             return f"{base.removesuffix('}')},{indices}}}"
+        if ends_in_subscript(base):  # TeX refuses a second one
+            base = f"{{{base}}}"
         return f"{base}_{{{indices}}}"
 
     def _function(self, e: n.Function) -> str:
@@ -277,3 +280,18 @@ def derivation_latex(d: Derivation) -> str:
 def assumed(d: Derivation) -> list[str]:
     """Return the assumptions as sentences."""
     return [f"Assumed: {sentence}." for sentence in d.assumptions]
+
+
+def ends_in_subscript(text: str) -> bool:
+    r"""True if the last group is a subscript, as in `\mathbf{e}_{2}`.
+
+    >>> ends_in_subscript(r"\mathbf{e}_{2}"), ends_in_subscript(r"\mathbf{W}")
+    (True, False)
+    """
+    if not text.endswith("}"):
+        return False
+    depth, start = 1, len(text) - 1
+    while depth and start:
+        start -= 1
+        depth += {"}": 1, "{": -1}.get(text[start], 0)
+    return text[:start].endswith("_")

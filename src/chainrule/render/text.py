@@ -9,7 +9,7 @@ import chainrule.notation.layout as n
 from chainrule.expression.node import Expr
 from chainrule.notation.layout import Layout
 from chainrule.notation.matrix import notate
-from chainrule.notation.parts import is_part
+from chainrule.notation.parts import WHOLE_AXIS, is_part
 from chainrule.notation.vectorised import vec_form
 from chainrule.notation.written import notate_equation
 from chainrule.render.names import ACCENTS, GREEK, spelling, subscript, superscript
@@ -158,7 +158,7 @@ class TextWriter(Writer):
         return self.at(e.base, ATOM) + "ᵀ"
 
     def _sub(self, e: n.Sub) -> str:
-        if is_part(e.indices):
+        if is_part(e.indices) or WHOLE_AXIS in e.indices:
             return f"{self.at(e.base, ATOM)}[{', '.join(i.removeprefix('@') for i in e.indices)}]"
         return self.at(e.base, ATOM) + subscript("".join(e.indices))
 
