@@ -87,8 +87,15 @@ def test_a_glance_is_of_the_largest_case_of_each_kind(performance: ModuleType) -
 
 def test_a_wrong_framework_is_not_the_best(performance: ModuleType) -> None:
     found = case(1, torch_eager=2) | {"wrong": {"JAX jit": "relative error 1"}}
-    assert performance.best_framework(found) == [(2, "torch eager")]
+    assert performance.best_framework(performance.ratios_to("chainrule", found)) == [(2, "torch eager")]
     assert performance.cell(found, "JAX jit") == "wrong"
+
+
+def test_a_glance_at_layers_has_ours_through_numba_too(performance: ModuleType) -> None:
+    cases = {"layernorm, 8 × 6": case(1, by_hand=3, torch_native=2)}
+    cases["layernorm, 8 × 6"]["times_ours"]["chainrule, numba"] = 0.5
+    torch_code, numba = performance.glance({"backwards": cases}).splitlines()[-2:]
+    assert torch_code.endswith("| 3× | 2× (torch native) |") and numba.endswith("| 6× | 4× (torch native) |")
 
 
 def test_rows_go_from_small_to_large(performance: ModuleType) -> None:
