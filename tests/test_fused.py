@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -317,6 +318,27 @@ def test_results_that_nobody_holds_are_used_again() -> None:
     assert again.ctypes.data == place
     assert kept.empty(shape, kind).ctypes.data != place
     assert kept.empty((4,), kind).shape == (4,)
+    larger = 1 << 18
+    for other in (kind, np.dtype(np.float32)):  # nobody holds what is kept, and it does not fit
+        found = kept.empty((larger,), other)
+        assert found.shape == (larger,) and found.dtype == other
+        del found
+    found = kept.empty((larger,), kind)
+    found.setflags(write=False)
+    del found
+    assert kept.empty((larger,), kind).flags.writeable
+
+
+def test_memory_is_kept_for_one_shape_only() -> None:
+    fused = cr.compile(cr.tanh(cr.matrix("X", "N", "d")), backend="numba")
+    X = np.ones((8010, 40))
+    tracemalloc.start()
+    try:
+        for n in range(8000, 8010):
+            fused(X=X[:n])
+        assert tracemalloc.get_traced_memory()[0] < 2 * X.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 MEMORY = """

@@ -25,10 +25,13 @@ A, B, X = matrix("A", "n", "n"), matrix("B", "n", "n"), matrix("X", "N", "d")
 u, s, w = vector("u", "n"), vector("s", "N"), vector("w", "d")
 
 
-@pytest.fixture
-def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks at every size, of a few entries each."""
+@pytest.fixture(params=["strips", "tiles"])
+def everything_is_large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks at every size, of a few entries each; where an operand lies across, strips of rows or square tiles."""
     monkeypatch.setattr(primitives, "LARGE", 0)
+    if request.param == "tiles":
+        monkeypatch.setattr(large, "TILE", 2)
+        monkeypatch.setattr(large, "ALIAS", 1)
     for name, value in {"BLOCK": 6, "WHOLE": 8, "LINE": 2, "GRAM_ROWS": 3, "GRAM_SMALL": 0}.items():
         monkeypatch.setattr(large, name, value)
 

@@ -43,6 +43,8 @@ BOUND: dict[str, Expr] = {
     "differences": cr.parse("sum((x[1:] - x[:-1])**2) / norm(x)", {"x": "n"}),
     "repeated": cr.scalar("b") ** 2 * cr.ones("n"),  # no argument shows n
     "in_place": cr.matrix("ctx", "inputs", "n") @ cr.vector("value", "n"),  # names that the code uses itself
+    "turned_softmax": cr.parse("softmax(b * X).T", {"X": ("N", "d"), "b": ()}),  # what is written over lies across
+    "turned_square": cr.parse("sigmoid(2 * relu(A) + log(softmax(B))).T", {"A": ("n", "n"), "B": ("n", "n")}),
     # values that are read twice, kept, or returned, and may not be written over
     "waves": cr.parse("sin(A * B) * (A * B) + A", {"A": ("n", "m"), "B": ("n", "m")}),
     "bells": cr.parse("exp(A * A + B**3)", {"A": ("n", "m"), "B": ("n", "m")}),

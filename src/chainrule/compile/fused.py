@@ -21,6 +21,7 @@ from chainrule.compile.large import gram, in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
 from chainrule.compile.nest import Stride
 from chainrule.compile.program import Gram, Load, Program
+from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
 from chainrule.compile.whole import on_little_data
@@ -143,6 +144,7 @@ class RowPass:
         self._function = _function(step.program)
         self._kernels: dict[tuple[Any, ...], tuple[Callable[..., Any], tuple[str, ...]] | None] = {}
         outputs = [step.program.instructions[k] for k in step.program.outputs]
+        self.rooms = [Reused() for _ in outputs]
         self._shapes = [tuple(n for n in output.shape if n != step.size) for output in outputs]
         self._widths = [
             tuple(n for n in symbol.shape if n != step.size)
@@ -157,7 +159,7 @@ class RowPass:
         widths = [prod(extent_of(n, sizes) for n in shape) for shape in self._widths]
         widths += [prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is not None]
         sums = sum(prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is None)
-        layout = Layout(step, kind, sizes, shapes, max(1, sum(widths)) * kind.itemsize, 8 * sums)
+        layout = Layout(step, kind, sizes, shapes, max(1, sum(widths)) * kind.itemsize, 8 * sums, self.rooms)
         extents = self._extents(sizes)
         for wide in self._ways(extents, by_columns, min(widths) <= NARROW):
             found = self._kernel(KINDS[kind], wide, extents)

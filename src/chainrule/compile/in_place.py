@@ -15,7 +15,7 @@ from chainrule.compile.program import Combine, Contract, Divide, Instruction, Ma
 from chainrule.compile.writing import Names, literal, unwrapped
 from chainrule.expression.shape import Scalar
 
-CALL = re.compile(r"\$xp\.(\w+)\(\$\w+\)")
+OF_ONE_ARRAY = re.compile(r"\$xp\.(\w+)\(\$\w+\)")
 
 
 class InPlace(Primitives):
@@ -60,7 +60,8 @@ class InPlace(Primitives):
             if text:
                 held = step.operands[position]
                 variable = self.variable.get(held, self.texts[held])
-                if not step.summed and re.fullmatch(r"v\d+", variable):
+                is_same = not step.summed and step.subscripts[position] == step.output  # a view has a name of its own
+                if is_same and re.fullmatch(r"v\d+", variable):
                     self.variable[k] = variable
                 return text
         return ""
@@ -75,7 +76,7 @@ class InPlace(Primitives):
             case Combine(coefficients) if not self.less(step):
                 return self._sum_over(step, position, coefficients)
             case Map(op) if op.is_elementwise and len(step.operands) == 1:
-                call = CALL.fullmatch(self._line(step))
+                call = OF_ONE_ARRAY.fullmatch(self._line(step))
                 if call and call[1] in self.dialect.in_place:
                     return self.spell("mapped", x=self._aligned(step)[0], function=call[1])
         return ""

@@ -36,6 +36,7 @@ class Layout:
         shapes: Sequence[tuple[int, ...]],
         row_bytes: int,
         sum_bytes: int,
+        rooms: Sequence[Reused],
     ) -> None:
         self.step = step
         self.kind = kind
@@ -43,7 +44,7 @@ class Layout:
         self.shapes = shapes
         self.row_bytes = row_bytes
         self.sum_bytes = sum_bytes
-        self.rooms = [Reused() for _ in shapes]
+        self.rooms = rooms
         self.moved = [k for k, axis in enumerate(step.axes) if axis]
 
     def _taken(self, values: Values) -> list[Any]:

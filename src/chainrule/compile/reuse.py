@@ -2,7 +2,8 @@
 
 Fresh memory costs as much as a pass over it: the system clears every page of it when it is first written. So an array
 that was handed out is kept, and handed out again once its last holder has let go of it: the caller, or whoever has a
-view of it, since views hold their array.
+view of it, since views hold their array. So a compiled function holds the memory of its last results, one array for
+each large output and none larger than `LARGEST`, until it is called again or dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ SMALLEST, LARGEST = 1 << 20, 1 << 26  # bytes of an array that is kept
 
 
 class Reused:
-    """One array at a time, for results of one shape and type."""
+    """One array at a time, for one output of a function."""
 
     def __init__(self) -> None:
         self._kept: list[np.ndarray] = []
@@ -31,7 +32,8 @@ class Reused:
         except IndexError:
             array = np.empty(shape, kind)
         else:
-            if sys.getrefcount(array) != ALONE or array.shape != shape or array.dtype != kind:
+            fits = array.shape == shape and array.dtype == kind and array.flags.writeable
+            if sys.getrefcount(array) != ALONE or not fits:
                 array = np.empty(shape, kind)
         if ALONE:
             self._kept.append(array)
