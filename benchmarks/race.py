@@ -16,9 +16,10 @@ error. `tests/test_benchmarks.py` does the same comparison for `races(small=True
 Each timed sample follows an untimed one of the same peer. Without it a peer pays for the one before: its data has
 left the cache, its threads sleep, and those of another's BLAS or OpenMP spin on, for some milliseconds, on a core that
 it needs. Measured with 2 cores on a cost of 10 000 × 10, right after another peer, and after an untimed sample of its
-own: torch 0.38 and 0.19 ms, JAX 0.18 and 0.12 ms, ours 0.13 and 0.10 ms. After that sample it makes no difference who
-came before, and a pause of 5 to 100 ms before it changes no figure, so there is none. Who takes longer than `LONG`
-goes without. Options of a topic:
+own: torch 0.38 and 0.19 ms, JAX 0.18 and 0.12 ms, ours 0.13 and 0.10 ms. In large cases one sample is not enough: what
+went before may have left two threads on one core, and Linux takes 100 ms to part them (layer normalisation through
+numba: 5.4 ms for so long, then 2.8). So everyone runs untimed for `SETTLE`; who takes longer than `LONG` goes without.
+Options of a topic:
 
     python benchmarks/topic.py [--only WORDS] [--seconds S] [--small] [--list]
 
@@ -54,6 +55,7 @@ FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
 PACKAGES = ("numpy", "scipy", "sympy", "numba", "jax", "jaxlib", "torch", "tensorgrad")
 SAMPLE = 1e-3  # seconds: what is faster is repeated until it takes this long
+SETTLE = 0.12  # seconds
 LONG = 1.0  # seconds: what went before changes nothing that lasts longer
 ROUNDS = 5  # at least
 
@@ -146,18 +148,26 @@ def timed(run: Callable[[], Any], number: int) -> float:
     return (time.perf_counter() - start) / number
 
 
+def settle(run: Callable[[], Any]) -> None:
+    """Call untimed, once at least, until threads and caches are as this peer has them by itself."""
+    end = time.perf_counter() + SETTLE
+    run()
+    while time.perf_counter() < end:
+        run()
+
+
 def raced(race: Race, seconds: float) -> Result:
     """Compare, then time the peers in turns for about this long. Raises: AssertionError if ours is wrong."""
     peers = race.make()
     wrong = disagreements(race, peers)
     assert race.ours not in wrong, f"{race.case}: {wrong[race.ours]}"
     runners = {name: run for name, run in peers.items() if name not in wrong}
-    numbers, untimed = {}, {}
+    numbers, short = {}, set()
     for name, run in runners.items():
         run()
         once = timed(run, 1)
         numbers[name] = max(1, round(SAMPLE / max(once, 1e-9)))
-        untimed[name] = numbers[name] if once < LONG else 0
+        short |= {name} if once < LONG else set()
     samples: dict[str, list[float]] = {name: [] for name in runners}
     gc.collect()
     gc.disable()
@@ -165,8 +175,8 @@ def raced(race: Race, seconds: float) -> Result:
     while len(samples[race.ours]) < ROUNDS or time.perf_counter() < end:
         turn = len(samples[race.ours]) % len(runners)
         for name in [*list(runners)[turn:], *list(runners)[:turn]]:
-            for _ in range(untimed[name]):
-                runners[name]()
+            if name in short:
+                settle(runners[name])
             samples[name].append(timed(runners[name], numbers[name]))
     gc.enable()
     ours = samples[race.ours]

@@ -54,6 +54,7 @@ def test_a_wrong_peer_is_named_and_not_timed() -> None:
 def test_a_timed_sample_follows_an_untimed_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Except for what takes so long that nothing before it matters."""
     monkeypatch.setattr(race, "SAMPLE", 0.0)  # one call each
+    monkeypatch.setattr(race, "SETTLE", 0.0)  # and one before it
     calls: dict[float, list[str]] = {0.0: [], float("inf"): []}
     for long, made in calls.items():
         monkeypatch.setattr(race, "LONG", long)
