@@ -26,6 +26,11 @@ KEPT_DISCOUNT = 1e-6  # what depends on constants alone is computed once, not in
 MATRIX_DISCOUNT = 1 / 8  # a multiplication inside a matrix product is cheaper than one that goes through memory
 
 
+def leaves(tree: Tree) -> list[int]:
+    """Return the factors that are multiplied in a tree."""
+    return [tree] if isinstance(tree, int) else leaves(tree[0]) + leaves(tree[1])
+
+
 def nominal(size: Size) -> float:
     """Return the number that stands for a size when costs are compared."""
     if isinstance(size, int):

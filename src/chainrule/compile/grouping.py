@@ -96,7 +96,7 @@ class Grouping:
 
     def _is_root(self, k: int, users: list[int], is_costly: bool) -> bool:
         step = self.program.instructions[k]
-        if k in self.program.outputs or step.summed or (isinstance(step.action, Map) and step.action.op.loop.gather):
+        if k in self.program.outputs or step.is_reduced:
             return True
         if self._is_seen_through(k):
             return False
@@ -123,9 +123,7 @@ class Grouping:
 
     def _waits(self, k: int, m: int) -> bool:
         """True if `k` cannot be computed in the same loops as `m`."""
-        step = self.program.instructions[m]
-        reduced = step.summed or (isinstance(step.action, Map) and step.action.op.loop.gather)
-        return bool(reduced) or self._space(k) != self._space(m)
+        return self.program.instructions[m].is_reduced or self._space(k) != self._space(m)
 
     def _calls(self, k: int) -> bool:
         action = self.program.instructions[k].action

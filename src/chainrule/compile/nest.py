@@ -82,10 +82,10 @@ class Nest:
             held = self._held(k)
             if self.storage.is_row_sum(k):
                 continue  # it goes on from block to block
-            if self._is_reduced(k) and not self._is_local(k, held):
+            if self._step(k).is_reduced and not self._is_local(k, held):
                 gather = self._gather(k)
                 lines.append(f"{self._array(k, held)}[...] = {gather.first if gather else 'zero'}")
-            elif self._is_reduced(k) and not held:
+            elif self._step(k).is_reduced and not held:
                 lines.append(f"{self._target(k, ())} = {self._start(k)}")
         return lines
 
@@ -97,10 +97,6 @@ class Nest:
         """The loop variables that the value of a root has, in the order of the loops."""
         mine = {self.labels[k][label] for label in self._step(k).output}
         return tuple(v for v, _ in self.loops if v in mine)
-
-    def _is_reduced(self, k: int) -> bool:
-        step = self._step(k)
-        return bool(step.summed) or (isinstance(step.action, Map) and step.action.op.loop.gather is not None)
 
     def _is_local(self, k: int, held: tuple[str, ...]) -> bool:
         """True if the sum can be kept in a variable: it has no index that runs inside one that is summed."""
@@ -151,7 +147,7 @@ class Nest:
         for renamed in copies:
             variables = {label: renamed.get(v, v) for label, v in self.labels[k].items()}
             at = tuple(variables[label] for label in step.output)
-            if not self._is_reduced(k):
+            if not self._step(k).is_reduced:
                 body.store(k, at, self.storage.home(k, at))
                 continue
             operands = [

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from math import prod
 
-from chainrule.compile.contraction import Tree
+from chainrule.compile.contraction import Tree, leaves
 from chainrule.expression.node import Add, Einsum, Expr, Subscripts
 from chainrule.expression.product import einsum
 from chainrule.expression.total import add_terms
@@ -99,13 +99,9 @@ def with_long_rows(
 
 def _held(part: Tree, tree: Tree, factors: Sequence[Collection[int]], output: Subscripts) -> set[int]:
     """Return the indices that the product of a part of the tree has: those that are needed outside."""
-    inside = _leaves(part)
-    outside = {i for k in _leaves(tree) - inside for i in factors[k]}
+    inside = set(leaves(part))
+    outside = {i for k in set(leaves(tree)) - inside for i in factors[k]}
     return {i for k in inside for i in factors[k]} & (outside | set(output))
-
-
-def _leaves(tree: Tree) -> set[int]:
-    return {tree} if isinstance(tree, int) else _leaves(tree[0]) | _leaves(tree[1])
 
 
 def _rows(operands: tuple[set[int], set[int]], output: Subscripts, sizes: Mapping[int, float]) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import prod
 
-from chainrule.compile.contraction import Labels, Tree, contraction_order, nominal
+from chainrule.compile.contraction import Labels, Tree, contraction_order, leaves, nominal
 from chainrule.compile.outer import with_long_rows
 from chainrule.compile.program import Combine, Contract, Divide, Length, Map, Recorder
 from chainrule.compile.selections import Eliminated, Operand, Selection, is_positioned, is_selection, places_of
@@ -354,7 +354,7 @@ class _Product:
         if isinstance(tree, int):
             return self.operands[tree]
         left, right = self._branch(tree[0]), self._branch(tree[1])
-        kept = (set(left[1]) | set(right[1])) & self._elsewhere(*_leaves(tree))
+        kept = (set(left[1]) | set(right[1])) & self._elsewhere(*leaves(tree))
         output = self._natural_order(left[1], right[1], kept)
         return self._multiply(left, right, output), output
 
@@ -384,7 +384,3 @@ class _Product:
         if c != 1:
             number = recorder.record(Combine((c,)), (number,), (labels,), labels, shape)
         return number, labels
-
-
-def _leaves(tree: Tree) -> list[int]:
-    return [tree] if isinstance(tree, int) else _leaves(tree[0]) + _leaves(tree[1])

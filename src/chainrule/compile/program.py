@@ -150,6 +150,11 @@ class Instruction:
         return not self.summed and len(set(self.output)) == len(self.output)
 
     @property
+    def is_reduced(self) -> bool:
+        """True if entries are made of many: summed, or gathered by an operation such as max."""
+        return bool(self.summed) or (isinstance(self.action, Map) and self.action.op.loop.gather is not None)
+
+    @property
     def is_check(self) -> bool:
         """True for positions that are checked: the same whole numbers, or an error if one is not on the axis."""
         return isinstance(self.action, Map) and self.action.op.is_positional and self.action.op.is_elementwise
