@@ -35,7 +35,7 @@ from chainrule.expression.shape import Shape
 
 UNROLLED = Stride(4)
 ADDED = Stride(8)  # rows that are added to sums at a time: the sums are read and written once for all of them
-PAIRED = Stride(2)  # rows of a product of matrices at a time: with five columns, its sums fit into the registers
+PAIRED = Stride(4)  # rows of a product of matrices at a time: with five columns, its sums fit into 32 registers
 STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
 NO_STEPS: Mapping[str, Stride] = MappingProxyType({})
 HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
