@@ -1,7 +1,7 @@
-"""A kernel as a module of LLVM: the function that its text says, and the one that is called.
+"""A kernel as a module of LLVM: the function that its text says, and the one that Python calls.
 
-That one takes what was packed: numbers, and for arrays the addresses of NumPy's objects, whose fields are the same in
-every version, since extensions are compiled with them. It asks whether the arrays lie in memory as was assumed.
+That one is a built-in function of CPython. It reads arrays from the fields of NumPy's objects, which are the same in
+every version, since extensions are compiled with them, and asks whether the arrays lie in memory as was assumed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,17 @@ from chainrule.compile.llvm_values import BYTES, TYPES, Code, Module, Value, Vie
 
 HEADER = object.__basicsize__  # bytes of an array before the pointer to its entries
 EXTENTS, STRIDES = HEADER + 16, HEADER + 24  # after the pointer and the number of axes
-DONE, OTHER_LAYOUT, NO_MEMORY = 0, 1, 2  # what the function returns
-MEMORY = "declare noalias ptr @chainrule_allocate(i64)\ndeclare void @chainrule_free(ptr)"
+RESULTS = "%.results"
+PYTHON = {
+    "PyMem_RawMalloc": "noalias ptr @PyMem_RawMalloc(i64)", "PyMem_RawFree": "void @PyMem_RawFree(ptr)",
+    "PyEval_SaveThread": "ptr @PyEval_SaveThread()", "PyEval_RestoreThread": "void @PyEval_RestoreThread(ptr)",
+    "PyLong_AsLongLong": "i64 @PyLong_AsLongLong(ptr)", "PyFloat_AsDouble": "double @PyFloat_AsDouble(ptr)",
+    "PyFloat_FromDouble": "ptr @PyFloat_FromDouble(double)", "PyTuple_New": "ptr @PyTuple_New(i64)",
+    "PyTuple_SetItem": "i32 @PyTuple_SetItem(ptr, i64, ptr)", "PyErr_NoMemory": "ptr @PyErr_NoMemory()",
+    "Py_IncRef": "void @Py_IncRef(ptr)",
+    "PyErr_Occurred": "ptr @PyErr_Occurred()",
+    "PyObject_Vectorcall": "ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)",
+}  # fmt: skip
 
 
 class Array(NamedTuple):
@@ -39,7 +48,7 @@ def layout_of(arguments: Sequence[Any]) -> Layout:
 
 def _assumed(a: Any) -> str | Array:
     if not isinstance(a, np.ndarray) or a.ndim == 0:
-        return "i64" if isinstance(a, int) else "double"
+        return "i64" if isinstance(a, int) else "float" if getattr(a, "dtype", None) == np.float32 else "double"
     unit = next((k for k in (a.ndim - 1, 0) if a.strides[k] == a.itemsize or a.shape[k] <= 1), None)
     return Array(TYPES[a.dtype.type], a.ndim, unit)
 
@@ -67,22 +76,31 @@ def llvm_module(text: str, layout: Layout) -> str:
     module = read_module(text)
     function = module.functions["kernel"]
     names = [a.arg for a in function.args.args]
-    code, parameters = Code(), _Parameters(module)
+    code, parameters = Code(), _Parameters()
     body = Body(module, code, {name: parameters.add(name, kind) for name, kind in zip(names, layout, strict=True)})
     body.run_function(function)
+    results = () if body.result is None else body.result if isinstance(body.result, tuple) else (body.result,)
+    for k, number in enumerate(results):
+        code.store(number, "double", code.moved(RESULTS, "double", k))
     lines = "\n".join(_whole(code, body.kept))
-    head = f"define internal i32 @kernel({', '.join(parameters.texts)}) noinline nounwind"
-    return "\n".join([MEMORY, *sorted(code.called.values()), "", f"{head} {{\n{lines}\n}}", _entry(layout, parameters)])
+    head = f"define internal i32 @kernel({', '.join([*parameters.texts, f'ptr noalias {RESULTS}'])}) noinline nounwind"
+    declared = [f"declare {text}" for text in (*PYTHON.values(), *sorted(code.called.values()))]
+    entry = _entry(layout, len(results), "nogil=True" in map(ast.unparse, _keywords(function)))
+    return "\n".join(["@none = external global i8", *declared, "", f"{head} {{\n{lines}\n}}", "", *entry])
+
+
+def _keywords(function: ast.FunctionDef) -> list[ast.keyword]:
+    return [word for d in function.decorator_list if isinstance(d, ast.Call) for word in d.keywords]
 
 
 def _whole(code: Code, kept: Sequence[str]) -> list[str]:
     """Return the lines of the function; where there is no memory, it ends at once, and all memory is given back."""
     status = code.fresh("status")
     ends = ["br label %end", "fail:", "br label %end", "end:"]
-    ends.append(f"{status} = phi i32 [ {DONE}, %{code.block} ], [ {NO_MEMORY}, %fail ]")
+    ends.append(f"{status} = phi i32 [ 0, %{code.block} ], [ 1, %fail ]")
     for place in kept:
         memory = code.fresh()
-        ends += [f"{memory} = load ptr, ptr {place}", f"call void @chainrule_free(ptr {memory})"]
+        ends += [f"{memory} = load ptr, ptr {place}", f"call void @PyMem_RawFree(ptr {memory})"]
     nothing = [f"store ptr null, ptr {place}" for place in kept]
     return ["entry:", *code.places, *nothing, "br label %start", "start:", *code.lines, *ends, f"ret i32 {status}"]
 
@@ -90,47 +108,71 @@ def _whole(code: Code, kept: Sequence[str]) -> list[str]:
 class _Parameters:
     """The parameters in LLVM's language: an array is a pointer, its extents and its strides."""
 
-    def __init__(self, module: Module) -> None:
-        self.module = module
+    def __init__(self) -> None:
         self.texts: list[str] = []
 
     def add(self, name: str, kind: str | Array) -> Any:
         """Add a parameter and return what it is in the text."""
         if isinstance(kind, str):
-            own = TYPES[self.module.constants["T"]] if kind == "double" else kind
-            self.texts.append(f"{own} %{name}")
-            return Value(own, f"%{name}")
+            self.texts.append(f"{kind} %{name}")
+            return Value(kind, f"%{name}")
         self.texts.append(f"ptr noalias %{name}")
         shape = [Value("i64", f"%{name}.n{axis}") for axis in range(kind.axes)]
         strides = [Value("i64", f"%{name}.s{axis}") for axis in range(kind.axes)]
         self.texts += [f"i64 {value.text}" for value in (*shape, *strides)]
-        return View(
-            kind.kind, f"%{name}", tuple(shape), tuple(None if k == kind.unit else s for k, s in enumerate(strides))
-        )
-
-    @property
-    def types(self) -> list[str]:
-        """The type of each."""
-        return [text.partition(" ")[0] for text in self.texts]
+        paces = tuple(None if axis == kind.unit else stride for axis, stride in enumerate(strides))
+        return View(kind.kind, f"%{name}", tuple(shape), paces)
 
 
-def _entry(layout: Layout, parameters: _Parameters) -> str:
-    code = Code()
+def _entry(layout: Layout, results: int, is_free: bool) -> list[str]:
+    """The lines of the function that Python calls, as one of METH_FASTCALL.
+
+    Its `self` is called with the same arguments where arrays lie otherwise. `is_free`: it lets go of Python's lock.
+    """
+    code = Code(block="entry")
     given: list[Value] = []
     wrong = Value("i1", "false")
     for k, kind in enumerate(layout):
-        place = code.moved("%packed", "i8", 8 * k)
+        argument = code.load("ptr", code.moved("%.arguments", "i8", 8 * k)).text
         if isinstance(kind, str):
-            number = code.add(kind, f"load {kind}, ptr {place}, align 1")
-            given.append(code.cast(number, parameters.types[len(given)]))
+            call = "i64 @PyLong_AsLongLong" if kind == "i64" else "double @PyFloat_AsDouble"
+            given.append(code.cast(code.add(call.partition(" ")[0], f"call {call}(ptr {argument})"), kind))
             continue
-        values, other = _taken_apart(code, kind, code.add("ptr", f"load ptr, ptr {place}, align 1").text)
+        values, other = _taken_apart(code, kind, argument)
         given += values
         wrong = code.add("i1", f"or i1 {wrong.text}, {other.text}")
-    arguments = ", ".join(f"{v.kind} {v.text}" for v in given)
-    ends = [f"br i1 {wrong.text}, label %no, label %yes", "yes:", f"%status = call i32 @kernel({arguments})"]
-    ends += ["ret i32 %status", "no:", f"ret i32 {OTHER_LAYOUT}"]
-    return "\n".join(["define i32 @run(ptr %packed) nounwind {", *code.lines, *ends, "}"])
+    arguments = ", ".join([*(f"{v.kind} {v.text}" for v in given), f"ptr {RESULTS}"])
+    error = code.add("ptr", "call ptr @PyErr_Occurred()").text
+    return [
+        "define ptr @run(ptr %.self, ptr %.arguments, i64 %.count) nounwind {", "entry:",
+        f"{RESULTS} = alloca [{max(1, results)} x double]", *code.lines,
+        f"%.no_number = icmp ne ptr {error}, null", "br i1 %.no_number, label %failed, label %numbers",
+        "failed:", "ret ptr null",
+        "numbers:", f"br i1 {wrong.text}, label %other, label %fits",
+        "other:", "%.answer = call ptr @PyObject_Vectorcall(ptr %.self, ptr %.arguments, i64 %.count, ptr null)",
+        "ret ptr %.answer",
+        "fits:", *["%.thread = call ptr @PyEval_SaveThread()"] * is_free,
+        f"%.status = call i32 @kernel({arguments})",
+        *["call void @PyEval_RestoreThread(ptr %.thread)"] * is_free,
+        "%.is_done = icmp eq i32 %.status, 0", "br i1 %.is_done, label %done, label %full",
+        "full:", "%.error = call ptr @PyErr_NoMemory()", "ret ptr %.error",
+        "done:", *_returned(results, code.count), "}",
+    ]  # fmt: skip
+
+
+def _returned(results: int, count: int) -> list[str]:
+    """The lines that return None, a float or several."""
+    code = Code(block="done", count=count)
+    numbers = [code.load("double", code.moved(RESULTS, "double", k)).text for k in range(results)]
+    floats = [code.add("ptr", f"call ptr @PyFloat_FromDouble(double {number})").text for number in numbers]
+    if len(floats) == 1:
+        return [*code.lines, f"ret ptr {floats[0]}"]
+    if not floats:
+        return ["call void @Py_IncRef(ptr @none)", "ret ptr @none"]
+    several = code.add("ptr", f"call ptr @PyTuple_New(i64 {results})").text
+    for k, number in enumerate(floats):
+        code.add("i32", f"call i32 @PyTuple_SetItem(ptr {several}, i64 {k}, ptr {number})")
+    return [*code.lines, f"ret ptr {several}"]
 
 
 def _taken_apart(code: Code, kind: Array, array: str) -> tuple[list[Value], Value]:

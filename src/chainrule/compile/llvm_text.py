@@ -32,7 +32,8 @@ KNOWN: dict[str, Callable[[Any, Any], Any]] = {
 CALLS = {
     "floor": "llvm.floor", "sqrt": "llvm.sqrt", "abs": "llvm.fabs", "sin": "sin", "cos": "cos", "tan": "tan",
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "sinh": "sinh", "cosh": "cosh", "arcsinh": "asinh",
-    "arccosh": "acosh", "arctanh": "atanh", "cbrt": "cbrt", "erf": "erf",
+    "arccosh": "acosh", "arctanh": "atanh", "cbrt": "cbrt", "erf": "erf", "exp": "exp", "expm1": "expm1", "log": "log",
+    "log1p": "log1p", "tanh": "tanh",
 }  # fmt: skip
 ALIGNED = 64  # bytes: a line of a cache
 
@@ -106,7 +107,7 @@ class Body:
 
     def _each(self, start: Any, stop: Any, step: Any, write: Callable[[Value], None]) -> None:
         """Write a loop."""
-        code, number = self.code, self.code.fresh("l")[2:]
+        code, number = self.code, self.code.number()
         before = code.block
         first, last, pace = (code.text(x, "i64") for x in (start, stop, step))
         code.lines.append(f"br label %head{number}")
@@ -128,7 +129,7 @@ class Body:
             if test:
                 self.run(body)
             return
-        code, number = self.code, self.code.fresh("l")[2:]
+        code, number = self.code, self.code.number()
         test = test if test.kind == "i1" else code.compared("!=", test, 0)
         code.lines.append(f"br i1 {test.text}, label %yes{number}, label %no{number}")
         code.begin(f"yes{number}")
@@ -198,8 +199,30 @@ class Body:
             case ast.BoolOp(sign, parts):
                 return self._joined("and" if isinstance(sign, ast.And) else "or", [self.value(p) for p in parts])
             case ast.IfExp(test, body, orelse):
-                return self.code.chosen(self.value(test), self.value(body), self.value(orelse))
+                condition = self.value(test)
+                if isinstance(condition, Value) and (_is_alone(body) or _is_alone(orelse)):
+                    return self._one_of(condition, body, orelse)
+                return self.code.chosen(condition, self.value(body), self.value(orelse))
         raise Unwritten(ast.unparse(node))
+
+    def _one_of(self, condition: Value, *nodes: ast.expr) -> Value:
+        """Return the first if the condition holds, else the second, and compute this one alone."""
+        code, number, before = self.code, self.code.number(), self.code.lines
+        arms = []
+        for word, node in zip(("yes", "no"), nodes, strict=True):
+            code.lines = []
+            code.begin(f"{word}{number}")
+            arms.append((self.value(node), code.lines, code.block))
+        kind = joined(*(kind_of(value) for value, _, _ in arms))
+        before.append(f"br i1 {condition.text}, label %yes{number}, label %no{number}")
+        ways = []
+        for value, lines, block in arms:
+            code.lines = lines
+            ways.append(f"[ {code.text(value, kind)}, %{block} ]")
+            before += [*lines, f"br label %chosen{number}"]
+        code.lines = before
+        code.begin(f"chosen{number}")
+        return code.add(kind, f"phi {kind} {', '.join(ways)}")
 
     def _read(self, node: ast.expr) -> Any:
         match node:
@@ -207,13 +230,11 @@ class Body:
                 return getattr(np, name)
             case ast.Attribute(array, name):
                 return self._attribute(self._array(array), name)
-            case ast.Subscript(array, ast.Slice(ast.expr() as low, ast.expr() as high, None)):
-                return self._slice(self._array(array), self.value(low), self.value(high))
+            case ast.Subscript(array, ast.Slice(low, ast.expr() as high, None)):
+                return self._slice(self._array(array), self.value(low) if low else 0, self.value(high))
             case ast.Subscript(array, at):
                 owner = self.value(array)
-                if isinstance(owner, tuple):
-                    return owner[self.value(at)]
-                return self.code.load(owner.kind, self.code.entry(owner, self._indices(at)))
+                return owner[self.value(at)] if isinstance(owner, tuple) else self._entry(owner, self._indices(at))
             case ast.Call(ast.Attribute(owner, "view"), [kind]):
                 return self.code.bits(self.value(owner), _type(self.value(kind)))
             case ast.Call(function, arguments):
@@ -272,6 +293,14 @@ class Body:
                 return BYTES[view.kind]
         raise Unwritten(name)
 
+    def _entry(self, view: View, at: Sequence[Any]) -> Any:
+        """Return an entry, or the part of an array at the first indices."""
+        rest = len(view.shape) - len(at)
+        place = self.code.entry(view, [*at, *[0] * rest])
+        if rest:
+            return View(view.kind, place, view.shape[len(at) :], view.strides[len(at) :])
+        return self.code.load(view.kind, place)
+
     def _slice(self, view: View, low: Any, high: Any) -> View:
         data = self.code.entry(view, [low, *[0] * (len(view.shape) - 1)])
         return View(view.kind, data, (self.code.binary("-", high, low), *view.shape[1:]), view.strides)
@@ -285,7 +314,7 @@ class Body:
             size = code.binary("*", size, extent)
             strides.insert(0, size)
         whole = code.binary("+", size, ALIGNED)
-        memory = code.add("ptr", f"call noalias ptr @chainrule_allocate(i64 {whole.text})")
+        memory = code.add("ptr", f"call noalias ptr @PyMem_RawMalloc(i64 {whole.text})")
         place = code.place("ptr")
         code.lines.append(f"store ptr {memory.text}, ptr {place}")
         self.kept.append(place)
@@ -299,7 +328,7 @@ class Body:
         return code.moved(memory.text, "i8", code.add("i64", f"sub i64 {ALIGNED}, {over.text}"))
 
     def _refuse(self, memory: Value) -> None:
-        code, number = self.code, self.code.fresh("l")[2:]
+        code, number = self.code, self.code.number()
         missing = code.add("i1", f"icmp eq ptr {memory.text}, null")
         code.lines.append(f"br i1 {missing.text}, label %fail, label %made{number}")
         code.begin(f"made{number}")
@@ -327,11 +356,13 @@ class Body:
             case ((ast.Attribute(ast.Name("np" | "math"), name) | ast.Name("abs" as name)), [x]) if name in CALLS:
                 return self.code.called_on(CALLS[name], x)
             case ast.Name("min" | "max" as name), [x, y]:
-                return self._extreme("<" if name == "min" else ">", x, y)
+                return self.code.chosen(self._compared("<" if name == "min" else ">", y, x), y, x)
             case ast.Name(name), _ if name in VECTOR_FUNCTIONS:
                 return VECTOR_FUNCTIONS[name](self.code, self.module.constants, *arguments)
             case ast.Name(name), _ if name in self.module.functions:
                 return self._inlined(self.module.functions[name], arguments)
+            case ast.Name("float"), _:
+                return self._converted(float, arguments)
         return self._converted(self.value(function), arguments)
 
     def _converted(self, kind: Any, arguments: Sequence[Any]) -> Any:
@@ -340,16 +371,16 @@ class Body:
         own, (x,) = _type(kind), arguments
         return self.code.cast(x, own) if isinstance(x, Value) else kind(x)
 
-    def _extreme(self, sign: str, x: Any, y: Any) -> Any:
-        if not {kind_of(x), kind_of(y)} <= {"i32", "i64"}:
-            raise Unwritten("which number is NaN")
-        return self.code.chosen(self.code.compared(sign, x, y), x, y)
-
     def _inlined(self, function: ast.FunctionDef, arguments: Sequence[Any]) -> Any:
         names = [a.arg for a in function.args.args]
         body = Body(self.module, self.code, dict(zip(names, arguments, strict=True)), self.kept)
         body.run_function(function)
         return body.result
+
+
+def _is_alone(node: ast.expr) -> bool:
+    """True for what is computed only where it is asked for: an entry may not exist, and a call takes long."""
+    return any(isinstance(part, ast.Subscript | ast.Div | ast.Call) for part in ast.walk(node))
 
 
 def _type(kind: Any) -> str:

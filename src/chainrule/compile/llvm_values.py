@@ -92,9 +92,13 @@ class Code:
     block: str = "start"
 
     def fresh(self, stem: str = "v") -> str:
-        """Return a name that nothing has yet."""
+        """Return a name that nothing has, no parameter either."""
+        return f"%.{stem}{self.number()}"
+
+    def number(self) -> int:
+        """Return a number that nothing has yet."""
         self.count += 1
-        return f"%{stem}{self.count}"
+        return self.count
 
     def add(self, kind: str, text: str) -> Value:
         """Add an instruction with a result."""
@@ -182,7 +186,7 @@ class Code:
         """Return a function of floats: one of LLVM's own, or of the C library."""
         kind = "float" if all(kind_of(x) == "float" for x in numbers) else "double"
         own = f"{name}.f{8 * BYTES[kind]}" if name.startswith("llvm.") else name + "f" * (kind == "float")
-        self.called[own] = f"declare {kind} @{own}({', '.join([kind] * len(numbers))})"
+        self.called[own] = f"{kind} @{own}({', '.join([kind] * len(numbers))}) readnone nounwind willreturn"
         arguments = ", ".join(f"{kind} {self.text(x, kind)}" for x in numbers)
         return self.add(kind, f"call {self.flags}{kind} @{own}({arguments})")
 

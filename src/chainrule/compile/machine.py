@@ -7,9 +7,8 @@ compiles still.
 from __future__ import annotations
 
 import ctypes
-import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from threading import Lock
@@ -17,70 +16,72 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compile.execute import run_text
 from chainrule.compile.kernel_files import kept_bytes, kernel_module
-from chainrule.compile.llvm_module import DONE, HEADER, NO_MEMORY, Array, Layout, layout_of, llvm_module
+from chainrule.compile.llvm_module import HEADER, PYTHON, Layout, layout_of, llvm_module
 from chainrule.compile.llvm_values import Unwritten
 
-Run = Callable[[bytes], int]
-SPACES = {"chainrule_allocate": "PyMem_RawMalloc", "chainrule_free": "PyMem_RawFree"}
+FASTCALL = 0x80  # a function that is given a vector of arguments and their number
 
 
 class Kernel:
     """The function `kernel` of a text, called with numbers and arrays, whose types and numbers of axes never change.
 
-    It is compiled when it is first called, and again for arrays that lie otherwise in memory.
+    `call` returns numbers, as floats, or None. It is compiled when it is first called, and again for arrays that lie
+    otherwise in memory.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._runs: dict[Layout, Run] = {}
-        self._packed: Callable[..., bytes] | None = None  # None until there is code
-        self._is_for_numba = False
+        self.call: Callable[..., Any] = self._other  # for arrays that lie as the last ones did
+        self._calls: dict[Layout, _Loaded | None] = {}
         self._lock = Lock()
 
-    def __call__(self, *arguments: Any) -> None:
-        """Run it. Raises: MemoryError."""
-        if self._is_done(arguments):
-            return
-        if not self._is_for_numba:
-            self._prepare(arguments)
-        if self._is_for_numba or not self._is_done(arguments):  # entries that are not aligned
-            kernel_module(self.text).kernel(*arguments)
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it."""
+        return self.call(*arguments)
 
-    def _is_done(self, arguments: Sequence[Any]) -> bool:
-        """Run the code for arrays that lie as these do, if there is any."""
-        if self._packed is None:
-            return False
-        packed = self._packed(*arguments)
-        for run in tuple(self._runs.values()):
-            status = run(packed)
-            if status == DONE:
-                return True
-            if status == NO_MEMORY:
-                raise MemoryError
-        return False
-
-    def _prepare(self, arguments: Sequence[Any]) -> None:
-        """Compile for arguments like these."""
+    def _other(self, *arguments: Any) -> Any:
+        """Call it where arrays lie otherwise."""
         layout = layout_of(arguments)
         with self._lock:
-            if layout in self._runs or self._is_for_numba:
-                return
-            try:
-                self._runs[layout] = _loaded(_object_code(llvm_module(self.text, layout)))
-                self._packed = self._packed or _packing(layout)
-            except Unwritten:
-                self._is_for_numba = True
+            if layout not in self._calls:
+                self._calls[layout] = self._compiled(layout)
+        found = self._calls[layout]
+        if found is None or not all(a.flags.aligned for a in arguments if isinstance(a, np.ndarray)):
+            return kernel_module(self.text).kernel(*arguments)
+        self.call = found.call
+        return self.call(*arguments)
+
+    def _compiled(self, layout: Layout) -> _Loaded | None:
+        """Return the code, or None if it is for numba."""
+        try:
+            return _Loaded(_object_code(llvm_module(self.text, layout)), self._other)
+        except Unwritten:
+            return None
 
 
-def _packing(layout: Layout) -> Callable[..., bytes]:
-    """Return the function that packs arguments."""
-    form = struct.Struct("=" + "".join("d" if kind == "double" else "q" for kind in layout))
-    names = [f"a{k}" for k in range(len(layout))]
-    values = [f"id({own})" if isinstance(kind, Array) else own for own, kind in zip(names, layout, strict=True)]
-    text = f"def packed({', '.join(names)}):\n    return pack({', '.join(values)})\n"
-    return run_text(text, "packed", {"pack": form.pack})
+class _Definition(ctypes.Structure):
+    """What CPython asks about a built-in function."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("run", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
+
+
+class _Loaded:
+    """Machine code as a built-in function. It calls `other` where arrays lie otherwise, and so keeps its kernel alive.
+
+    The kernel keeps this object, and this object the code.
+    """
+
+    def __init__(self, code: bytes, other: Callable[..., Any]) -> None:
+        llvm = _llvm()
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
+        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self.engine.finalize_object()
+        self.definition = _Definition(b"kernel", self.engine.get_function_address("run"), FASTCALL, None)
+        make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
+            ("PyCFunction_NewEx", ctypes.pythonapi)
+        )
+        self.call: Callable[..., Any] = make(ctypes.addressof(self.definition), other, None)
 
 
 @cache
@@ -103,8 +104,9 @@ def _llvm() -> Any:
     llvm = import_module("llvmlite.binding")
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    for own, name in SPACES.items():
-        llvm.add_symbol(own, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+    for name in PYTHON:
+        llvm.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+    llvm.add_symbol("none", id(None))
     return llvm
 
 
@@ -134,7 +136,7 @@ def _object_code(text: str) -> bytes:
 
 def _compiled(text: str) -> bytes:
     llvm, machine = _llvm(), _target()
-    module = llvm.parse_assembly(text, llvm.create_context())
+    module = llvm.parse_assembly(text)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
     module.verify()
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
@@ -143,14 +145,3 @@ def _compiled(text: str) -> bytes:
     builder.getModulePassManager().run(module, builder)
     code: bytes = machine.emit_object(module)
     return code
-
-
-def _loaded(code: bytes) -> Run:
-    """Return the function in machine code, which lets go of Python's lock while it runs."""
-    llvm = _llvm()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly("", llvm.create_context()), _target())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    run: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p)(engine.get_function_address("run"))
-    run.engine = engine  # which owns the code
-    return run  # type: ignore[no-any-return]
