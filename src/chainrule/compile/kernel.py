@@ -352,6 +352,4 @@ def _scalar_text(module: ModuleType) -> str:
 def _compiled_text(name: str) -> str:
     """Return functions on arrays that numba compiles; their file is read, not imported, because it imports numba."""
     source = files("chainrule.compile.scalars").joinpath(f"{name}.py").read_text(encoding="utf-8")
-    imports = re.findall(r"^from (?:llvmlite|numba).*$", source, flags=re.MULTILINE)
-    text = re.sub(r"  # type: ignore.*$", "", source[source.index("# --- functions") :], flags=re.MULTILINE)
-    return "\n".join(["", "", *imports, "", text])
+    return f"\n\n{source[source.index('# --- functions') :]}"

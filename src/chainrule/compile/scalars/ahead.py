@@ -8,29 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 # --- functions
 LINE = 64  # bytes that come from memory together
 
 
-@intrinsic
-def ask(typing: Any, rows: Any, at: Any) -> Any:
-    """Ask for the entry at this place, counted in entries, to be brought into the second cache."""
-    signature = types.void(rows, types.intp)
-
-    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, values[0]).data
-        place = builder.bitcast(builder.gep(data, [values[1]]), ir.IntType(8).as_pointer())
-        whole = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [place.type, whole, whole, whole])
-        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
-        builder.call(prefetch, [place, *(ir.Constant(whole, k) for k in (0, 2, 1))])  # to read, second level, data
-        return context.get_dummy_value()
-
-    return signature, code
+@njit
+def ask(rows: Any, at: Any) -> None:
+    """Ask for the entry at this place, counted in entries: `llvm_lanes.py` has the instruction, numba has none."""
 
 
 @njit(error_model="numpy")
@@ -41,4 +27,4 @@ def asked(rows: Any, first: Any, last: Any, part: Any, parts: Any) -> None:
         size = (min(n, last) - first) * d
         share, step = size // parts + 1, LINE // rows.itemsize
         for at in range(part * share, min(size, part * share + share), step):
-            ask(rows, first * d + at)  # type: ignore[call-arg]
+            ask(rows, first * d + at)
