@@ -24,9 +24,7 @@ x, y, k = cr.vector("x", "n"), cr.vector("y", "n"), cr.vector("k", "m")
 WITH_ROWS: dict[str, Callable[[], Expr]] = {
     "tanh(Ax), its Jacobian": lambda: cr.jacobian(cr.tanh(A @ x), "x"),
     "softmax(Ax), its Jacobian": lambda: cr.jacobian(cr.softmax(A @ x), "x"),
-    "softmax(Ax)": lambda: cr.softmax(A @ x),
     "tanh of softmax(Ax), its Jacobian": lambda: cr.jacobian(cr.tanh(cr.softmax(A @ x) + A @ x), "x"),
-    "log sum exp of Ax, its gradient": lambda: cr.grad(cr.logsumexp(A @ x), "x"),
     "a quadratic form, its Hessian": lambda: cr.hessian(x @ A @ x, "x"),
     "a quadratic form, its gradient": lambda: cr.grad(x @ A @ x, "x"),
     "A times its transpose, by entries": lambda: A * A.T,
@@ -40,6 +38,8 @@ WITH_ROWS: dict[str, Callable[[], Expr]] = {
 WITHOUT: dict[str, Callable[[], Expr]] = {
     "a product": lambda: A @ A,
     "a product of entries": lambda: cr.tanh(A @ B) * A.T,
+    "softmax(Ax)": lambda: cr.softmax(A @ x),
+    "log sum exp of Ax, its gradient": lambda: cr.grad(cr.logsumexp(A @ x), "x"),
     "a trace": lambda: cr.trace(A),
     "a diagonal": lambda: cr.diag(A) * x,
     "a determinant": lambda: cr.grad(cr.log(cr.det(A)), "A") + A,

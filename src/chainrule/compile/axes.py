@@ -44,9 +44,10 @@ def told_apart(program: Program) -> Iterator[Apart]:
     """Yield the program with names for axes that are free of each other, as far as there are any.
 
     First with each argument as one array; then with those as two that are read in two ways, as in A + Aᵀ. Products of
-    matrices stay as they are: BLAS is at its best with all rows of them.
+    matrices stay as they are, and what multiplies matrices and vectors and no more: BLAS is at its best with all rows.
     """
-    if any(_is_of_matrices(step) for step in program.instructions):
+    steps = program.instructions
+    if any(_is_of_matrices(step) for step in steps) or not any(_is_on_entries(step, program) for step in steps):
         return
     whole = Apart(program, tuple(range(len(program.arguments))))
     for candidate in (whole, _read_apart(program)):
@@ -61,6 +62,13 @@ def _is_of_matrices(step: Instruction) -> bool:
         return False
     a, b = (set(sub) & set(step.output) for sub in step.subscripts)
     return bool(a - b) and bool(b - a)
+
+
+def _is_on_entries(step: Instruction, program: Program) -> bool:
+    """True if matrices are read, or made, by something else than a product."""
+    is_product = isinstance(step.action, Contract) and len(step.operands) == 2 and step.summed
+    shapes = [step.shape, *(program.instructions[o].shape for o in step.operands)]
+    return not is_product and not isinstance(step.action, Load) and max(map(len, shapes)) > 1
 
 
 # --- which axes are tied to each other

@@ -17,7 +17,7 @@ from chainrule.expression.extent import is_derived, names_of
 from chainrule.expression.node import Symbol
 from chainrule.expression.shape import Shape, Size
 
-STEPPED = 4  # passes that read memory in order, as long as one that reads it in steps, along an axis behind the first
+STEPPED = 4  # passes that go through memory in order, as long as one in steps, along an axis behind the first
 MAX_PASSES = 4  # more passes than this read the data more often than the plain program would
 
 
@@ -63,8 +63,9 @@ class Plan:
 def row_plan(program: Program, columns: bool = False) -> Plan | None:
     """Return the program cut along the axis that needs the fewest passes, or None if it has no independent rows.
 
-    Passes count for more where the axis is not the first one of the data. Of two axes with equally many, the one that
-    more of the data has is taken. With `columns`, operations may need a whole column of numbers, one for each row.
+    Passes count for more where the axis is not the first one of the data and the results. Of two axes with equally
+    many, the one that is the first of more results is taken, and then the one that more of the data has. With
+    `columns`, operations may need a whole column of numbers, one for each row.
     """
     plans = []
     for size in program.sizes:
@@ -83,15 +84,17 @@ def row_plan(program: Program, columns: bool = False) -> Plan | None:
     return best[1].plan()
 
 
-def _score(program: Program, places: _Places) -> tuple[int, int, int, int]:
+def _score(program: Program, places: _Places) -> tuple[int, int, int, int, int]:
     passes = {places.pass_of(k) for k in places.ends(program)}
     loads = [k for k, step in enumerate(program.instructions) if isinstance(step.action, Load)]
     rows = [(len(program.instructions[k].shape), places.axes[k]) for k in loads if places.axes[k] is not None]
     first = [ndim for ndim, axis in rows if axis == 0]
     largest = max((len(program.instructions[k].shape) for k in loads), default=0)
-    stepped = any(axis for ndim, axis in rows if ndim > 1)
+    across = sum(bool(places.axes[k]) for k in program.outputs)  # blocks of rows are turned when read, not when written
+    stepped = across or any(axis for ndim, axis in rows if ndim > 1)
     return (
         len(passes) * (STEPPED if stepped else 1),
+        across,
         largest - max((ndim for ndim, _ in rows), default=0),
         -sum(first),
         -sum(n for n, _ in rows),
