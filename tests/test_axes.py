@@ -31,6 +31,8 @@ WITH_ROWS: dict[str, Callable[[], Expr]] = {
     "rows of the transpose, scaled": lambda: cr.exp(A.T) * x,
     "two matrices, one turned": lambda: A * x - cr.tanh(B.T),
     "softmax of rows": lambda: cr.softmax(A) * x,
+    "softmax between two products": lambda: cr.diag(cr.softmax(A @ cr.softmax(A @ x))) @ A,
+    "rows by a softmax of a vector": lambda: cr.diag(cr.softmax(x)) @ A,
     "a layer, by its weights": lambda: cr.grad(cr.sum((y - cr.tanh(A @ x)) ** 2), "A"),
     "mean of the rows": lambda: cr.mean(A, axis=0) + x,
     "columns of the transpose": lambda: cr.sum(cr.sigmoid(A.T) * x, axis=0) + A @ y,
@@ -89,7 +91,10 @@ def has_rows(e: Expr) -> bool:
     return isinstance(run, Fused) and run.plan is not None
 
 
-@pytest.mark.parametrize("name", WITH_ROWS)
+SLOW = {"a quadratic form, its gradient", "a layer, by its weights", "tanh of softmax(Ax), its Jacobian"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in WITH_ROWS])
 def test_square_matrices_have_rows(name: str) -> None:
     e = WITH_ROWS[name]()
     assert has_rows(e)
@@ -156,6 +161,12 @@ def test_threads_do_not_change_a_bit(name: str, monkeypatch: pytest.MonkeyPatch)
         results.append(fused(**values))
     assert all(np.array_equal(results[0], other) for other in results[1:])
     np.testing.assert_allclose(results[0], cr.compile(e)(**values), rtol=1e-10, atol=1e-12)
+
+
+def test_rows_are_those_of_the_result() -> None:
+    for e in (cr.exp(A.T) * x, A * x - cr.tanh(B.T), A * A.T):
+        plan = cr.compile(e, backend="numba")._run.plan
+        assert [step.results for step in plan.passes] == [(0,)]
 
 
 def test_shapes_are_checked_as_they_were_written() -> None:
