@@ -25,6 +25,7 @@ from chainrule.compile.loop_language import Scope
 from chainrule.compile.loops import Loop, Nest
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
 from chainrule.compile.recipes import unfolded
+from chainrule.compile.side_by_side import with_turned
 from chainrule.compile.source import made_names, parameters, size_lines
 from chainrule.compile.writing import Names
 from chainrule.errors import DomainError
@@ -78,7 +79,7 @@ class _Whole:
 
 def _whole(program: Program) -> _Whole | None:
     """Return the two functions, or None if loops in numba cannot do what the program says."""
-    found = unfolded(program)
+    found = with_turned(unfolded(program))
     if any(is_derived(n) for symbol in program.arguments for n in symbol.shape):
         return None
     if program.positions or not all(isinstance(step.action, SAFE) for step in found.instructions):
@@ -119,6 +120,17 @@ class _Code(NumbaCode):
         return f"float({text})"
 
     @property
+    def rooms(self) -> dict[str, list[int]]:
+        """The arrays that are made, by name, with the values they hold: a result, or all others of one shape.
+
+        An array that is made or passed takes as long as some hundred steps.
+        """
+        rooms: dict[tuple[object, ...], list[int]] = {}
+        for k in self.arrays:
+            rooms.setdefault((k,) if k in self.program.outputs else (k in self.zeros, *self.steps[k].shape), []).append(k)
+        return {self.values[held[0]] if len(held) == 1 else f"w{n}": held for n, held in enumerate(rooms.values())}
+
+    @property
     def numbers(self) -> list[str]:
         """The outputs without axes, which the compiled function returns."""
         return list(dict.fromkeys(self.values[k] for k in self.program.outputs if not self.steps[k].shape))
@@ -127,9 +139,12 @@ class _Code(NumbaCode):
 # --- the compiled function
 def _kernel_text(code: _Code, lines: list[str]) -> str:
     text = "\n".join(lines)
-    taken = [*parameters(code.program, code.names), *(code.values[k] for k in code.arrays)]
+    taken = [*parameters(code.program, code.names), *code.rooms]
+    views = [
+        f"{code.values[k]} = {own}[{n}]" for own, held in code.rooms.items() if len(held) > 1 for n, k in enumerate(held)
+    ]
     result = [f"return {', '.join(code.numbers)}"] if code.numbers else []
-    body = "\n".join([*size_lines(code.program, code.names, text), *lines, *result])
+    body = "\n".join([*size_lines(code.program, code.names, text), *views, *lines, *result])
     called = "".join(f"{source}\n\n" for own, source in FUNCTIONS.items() if re.search(rf"\b{own}\(", text))
     return f"{HEADER}{called}@{KERNEL}\ndef kernel({', '.join(taken)}):\n{textwrap.indent(body, '    ')}\n"
 
@@ -145,18 +160,18 @@ def _entry_text(code: _Code) -> str:
         *_types(program, names),
         f"if not ({' and '.join(f'{own}.flags.carray' for own in arrays)}):",
         *(f'    {own} = ordered({own}, order="C")' for own in arrays),
-        *(f"{code.values[k]} = {_made(code, k)}" for k in code.arrays),
+        *(f"{own} = {_made(code, held)}" for own, held in code.rooms.items()),
     ]
-    call = f"kernel({', '.join([*taken, *(code.values[k] for k in code.arrays)])})"
+    call = f"kernel({', '.join([*taken, *code.rooms])})"
     lines.append(f"{', '.join(code.numbers)} = {call}" if code.numbers else call)
     lines.append(f"return {', '.join(_results(code))}")
     return f"def little({', '.join(taken)}):\n{textwrap.indent(chr(10).join(lines), '    ')}\n"
 
 
-def _made(code: _Code, k: int) -> str:
-    sizes = [code.names.size(n) for n in code.steps[k].shape]
+def _made(code: _Code, held: list[int]) -> str:
+    sizes = [*([str(len(held))] if len(held) > 1 else []), *(code.names.size(n) for n in code.steps[held[0]].shape)]
     shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
-    return f"{'zeros' if k in code.zeros else 'empty'}({shape}, kind)"
+    return f"{'zeros' if held[0] in code.zeros else 'empty'}({shape}, kind)"
 
 
 def _bound_sizes(program: Program, names: Names) -> list[str]:
