@@ -1,6 +1,7 @@
 """A plan of passes over rows -> a function of arrays: numba kernels, and BLAS block by block for products of matrices.
 
-What has no independent rows, and arrays of more than one type, run as the plain NumPy program.
+Little data goes through one function of the whole program, with rows or without. Much data without independent rows,
+and arrays of more than one type, run as the plain NumPy program.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Fused:
     def __call__(self, *arguments: Any) -> Any:
         """Return the outputs."""
         if self._on_little_data is None:
-            self._on_little_data = on_little_data(self.program)
+            self._on_little_data = on_little_data(self.program, self.plan is not None and not self._is_symmetric)
         found = self._on_little_data(*arguments)
         if found is not None:
             return found
