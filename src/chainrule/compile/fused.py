@@ -1,6 +1,7 @@
 """A plan of passes over rows -> a function of arrays: numba kernels, and BLAS block by block for products of matrices.
 
-What has no independent rows, and arrays of more than one type, run as the plain NumPy program.
+Little data goes through one function of the whole program, with rows or without. Much data without independent rows,
+and arrays of more than one type, run as the plain NumPy program.
 """
 
 from __future__ import annotations
@@ -63,12 +64,12 @@ class Fused:
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the outputs."""
-        if self.plan is None or self._is_symmetric:
-            return self.run(*arguments)
         if self._on_little_data is None:
-            self._on_little_data = on_little_data(self.program)
+            self._on_little_data = on_little_data(self.program, self.plan is not None and not self._is_symmetric)
         found = self._on_little_data(*arguments)
-        return self._by_rows(arguments) if found is None else found
+        if found is not None:
+            return found
+        return self.run(*arguments) if self.plan is None or self._is_symmetric else self._by_rows(arguments)
 
     def _by_rows(self, arguments: tuple[Any, ...]) -> Any:
         key: tuple[Any, ...] = tuple([(a.dtype, a.shape) for a in arguments[: self._count]]), arguments[self._count :]
