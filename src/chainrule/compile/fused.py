@@ -17,7 +17,7 @@ from chainrule.compile.axes import told_apart
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.groups import fused
-from chainrule.compile.kernel import kernel_of
+from chainrule.compile.kernel import ADDED, kernel_of
 from chainrule.compile.large import gram, in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
 from chainrule.compile.machine import Kernel
@@ -31,6 +31,7 @@ from chainrule.expression.extent import extent_of
 
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
 SHORT = 32  # entries of an axis below which the rows are the inner loop
+IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
 NARROW = 64  # columns up to which products of matrices within a block of rows are loops
 REMEMBERED = 64  # shapes for which a call is laid out once
 
@@ -204,7 +205,9 @@ class RowPass:
     def _kernel(
         self, kind: str, wide: frozenset[str], extents: Mapping[str, int]
     ) -> tuple[Callable[..., Any], tuple[str, ...]] | None:
+        size = np.dtype(kind).itemsize
         steps = {n: _stride_of(extent) for n, extent in extents.items() if n not in wide}
+        steps |= {n: _added_of(extents[n] * size) for n in sorted(wide) if n != self.step.size}
         key = (kind, wide, *steps.values())
         if key not in self._kernels:
             written = kernel_of(self.step, kind, wide, steps)
@@ -216,3 +219,11 @@ def _stride_of(extent: int) -> Stride:
     """How many steps at a time a short loop takes: as many as leave the smallest rest."""
     steps = 4 if extent > NARROW else min((1,) if extent == 1 else (4, 5, 3, 2), key=lambda u: extent % u)
     return Stride(steps, extent % steps == 0)
+
+
+def _added_of(row_bytes: int) -> Stride:
+    """How many rows that come from memory are added to sums at a time.
+
+    Shorter rows cost less than the sums that they are added to, longer ones are streams of their own.
+    """
+    return Stride(1) if row_bytes in IN_TURN else ADDED
