@@ -259,3 +259,19 @@ def test_without_a_directory_kernels_live_in_memory(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
     assert run_script(blocked)[:2] == [f"{50 * 40.0**3} {5000 * 40.0**3}", "2 False"]
+
+
+# --- rows into lanes
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 6, 7, 10, 13])
+def test_rows_lie_in_lanes(columns: int, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = by_numba(monkeypatch)
+    before = import_module("chainrule.compile.kernel")._compiled_text("turned")
+    made = kernel("lanes, rows", "turned(lanes, rows)", before=before)
+    base = np.arange(2 * 21 * (columns + 3), dtype=kind).reshape(42, columns + 3)
+    for rows in (base[:21, :columns].copy(), base[::2, 1 : columns + 1], base[:21, :columns].copy("F"), base[:5, :1]):
+        lanes = np.full((rows.shape[1], 24), -1, kind)
+        made(lanes, rows)
+        assert np.array_equal(lanes[:, : len(rows)], rows.T)
+        assert (lanes[:, len(rows) :] == -1).all()
+    assert not texts

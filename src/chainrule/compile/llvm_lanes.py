@@ -1,42 +1,64 @@
-"""Functions of kernels that have no loop: instructions on vectors. Their names are those of numba's intrinsics."""
+"""Functions of kernels that are single instructions, or shuffles of vectors, in LLVM's language.
+
+In the kernels' text they have the same names, and do the same in loops or, what only saves time, nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chainrule.compile.llvm_values import BYTES, Code, View
+from chainrule.compile.llvm_values import BYTES, Code, Value, View
 
 SIDE = 8
+STAGES = (
+    (1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15)),
+    (2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)),
+)
+PREFETCH = "llvm.prefetch.p0"
+TO_SECOND_CACHE = "i32 0, i32 2, i32 1"  # to read; the second level; data
 
 
-def _turn_square(
-    code: Code, known: Mapping[str, Any], lanes: View, to: Any, lane: Any, rows: View, at: Any, row: Any
-) -> None:
-    """Write lanes[to + j·lane + i] = rows[at + i·row + j] for i, j < 8, places counted in entries."""
-    vector, size = f"<{SIDE} x {rows.kind}>", BYTES[rows.kind]
+def _turn(code: Code, lanes: View, rows: View, i: Any, j: Any, width: int) -> None:
+    """Write lanes[j + l, i + k] = rows[i + k, j + l] for k < 8, l < width, 2 or 4, both with neighbours in memory.
 
-    def place(data: str, start: Any, step: Any, k: int) -> str:
-        return code.moved(data, rows.kind, code.binary("+", start, code.binary("*", step, k)))
-
-    places = [place(rows.data, at, row, k) for k in range(SIDE)]
-    vectors = [code.add(vector, f"load {vector}, ptr {p}, align {size}").text for p in places]
-    for stage in known["STAGES"]:
-        vectors = _shuffled(code, vector, vectors, *stage)
-    for k, text in enumerate(vectors):
-        code.lines.append(f"store {vector} {text}, ptr {place(lanes.data, to, lane, k)}, align {size}")
-
-
-def _shuffled(code: Code, kind: str, vectors: list[str], distance: int, low: Any, high: Any) -> list[str]:
-    """Return the vectors after one stage: each is joined with the one at this distance."""
-    found = list(vectors)
-    masks = [", ".join(f"i32 {i}" for i in mask) for mask in (low, high)]
-    for k in range(SIDE):
-        if not k & distance:
-            pair = f"{kind} {vectors[k]}, {kind} {vectors[k + distance]}"
-            texts = [f"shufflevector {pair}, <{SIDE} x i32> <{mask}>" for mask in masks]
-            found[k], found[k + distance] = (code.add(kind, text).text for text in texts)
-    return found
+    Rows are loaded into one vector several at a time, then the vectors are shuffled: pairs, and pairs of pairs.
+    """
+    size, kind = BYTES[rows.kind], rows.kind
+    part, lane = f"<{width} x {kind}>", f"<{SIDE} x {kind}>"
+    places = [code.entry(rows, [code.binary("+", i, k), j]) for k in range(SIDE)]
+    loaded = [code.add(part, f"load {part}, ptr {place}, align {size}") for place in places]
+    vectors = [_beside(code, kind, loaded[k::width], width) for k in range(width)]
+    for distance, low, high in STAGES:
+        if distance < width:
+            for k in (k for k in range(width) if not k & distance):
+                pair = vectors[k], vectors[k + distance]
+                vectors[k], vectors[k + distance] = (_shuffled(code, kind, pair, mask) for mask in (low, high))
+    for k, vector in enumerate(vectors):
+        place = code.entry(lanes, [code.binary("+", j, k), i])
+        code.lines.append(f"store {lane} {vector.text}, ptr {place}, align {size}")
 
 
-VECTOR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {"turn_square": _turn_square}
+def _beside(code: Code, kind: str, vectors: Sequence[Value], length: int) -> Value:
+    """Return all entries of the vectors, one after the other, as one vector."""
+    while len(vectors) > 1:
+        length *= 2
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [_shuffled(code, kind, pair, range(length)) for pair in pairs]
+    return vectors[0]
+
+
+def _shuffled(code: Code, kind: str, pair: Sequence[Value], mask: Sequence[int]) -> Value:
+    """Return the entries of two vectors that the mask names."""
+    operands = ", ".join(f"{v.kind} {v.text}" for v in pair)
+    places = ", ".join(f"i32 {k}" for k in mask)
+    return code.add(f"<{len(mask)} x {kind}>", f"shufflevector {operands}, <{len(mask)} x i32> <{places}>")
+
+
+def _ask(code: Code, rows: View, at: Any) -> None:
+    """Ask for the entry at this place, counted in entries, to be brought into the second cache."""
+    code.called[PREFETCH] = f"void @{PREFETCH}(ptr, i32, i32, i32)"
+    code.lines.append(f"call void @{PREFETCH}(ptr {code.moved(rows.data, rows.kind, at)}, {TO_SECOND_CACHE})")
+
+
+VECTOR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {"turn": _turn, "ask": _ask}

@@ -54,10 +54,10 @@ def _assumed(a: Any) -> str | Array:
 
 
 def read_module(text: str) -> Module:
-    """Return the functions of a text, but those of numba's intrinsics, and its constants. Raises: Unwritten."""
+    """Return the functions of a text and its constants. Raises: Unwritten."""
     module = Module()
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and not _is_intrinsic(node):
+        if isinstance(node, ast.FunctionDef):
             module.functions[node.name] = node
         elif isinstance(node, ast.Assign):
             value = Body(module, Code(), {}).value(node.value)
@@ -65,10 +65,6 @@ def read_module(text: str) -> Module:
                 named = zip(target.elts, value, strict=True) if isinstance(target, ast.Tuple) else [(target, value)]
                 module.constants.update((ast.unparse(own), one) for own, one in named)
     return module
-
-
-def _is_intrinsic(function: ast.FunctionDef) -> bool:
-    return any(isinstance(d, ast.Name) and d.id == "intrinsic" for d in function.decorator_list)
 
 
 def llvm_module(text: str, layout: Layout) -> str:

@@ -359,7 +359,7 @@ class Body:
             case ast.Name("min" | "max" as name), [x, y]:
                 return self.code.chosen(self._compared("<" if name == "min" else ">", y, x), y, x)
             case ast.Name(name), _ if name in VECTOR_FUNCTIONS:
-                return VECTOR_FUNCTIONS[name](self.code, self.module.constants, *arguments)
+                return VECTOR_FUNCTIONS[name](self.code, *arguments)
             case ast.Name(name), _ if name in self.module.functions:
                 return self._inlined(self.module.functions[name], arguments)
             case ast.Name("float"), _:
