@@ -127,7 +127,7 @@ def test_short_rows(d: int) -> None:
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 def test_rows_become_lanes(kind: type) -> None:
     turned = importlib.import_module("chainrule.compile.scalars.turned").turned
-    for n, d in [(0, 9), (1, 9), (8, 8), (21, 1), (21, 7), (16, 10), (30, 17), (64, 24)]:
+    for n, d in [(0, 9), (1, 9), (8, 8), (21, 1), (9, 2), (24, 3), (21, 7), (16, 10), (30, 17), (64, 24)]:
         whole = np.arange(4.0 * n * (d + 1), dtype=kind).reshape(2 * n, 2 * (d + 1))
         record = np.zeros((n, d), [("a", kind), ("b", "i1")])["a"]  # its rows and entries are at odd distances
         for rows in (whole[:n, :d].copy(), whole[:n, 1 : d + 1], whole[1::2, ::-1][:n, :d], whole[::-2, :d], record):
@@ -145,6 +145,7 @@ def test_products_of_long_and_short_rows(d: int, k: int) -> None:
     values = arrays(exprs, d=d, k=k)
     agree(exprs, values)
     agree(exprs, {**values, "W": np.asfortranarray(values["W"]), "X": np.asfortranarray(values["X"])})
+    agree(exprs, {**values, "X": np.repeat(values["X"], 2, axis=0)[::2]})  # rows apart from each other
 
 
 @pytest.mark.parametrize("order", ["F", "strided", "reversed", "read-only", "transposed"])
