@@ -37,6 +37,9 @@ BOUND: dict[str, Expr] = {
     "layer_norm": cr.parse(f"gamma * {CENTRED} / sqrt({VARIANCE} + epsilon**2) + beta", ROWS),
     "rms_norm": cr.parse("X / sqrt(mean(X**2, axis=1, keepdims=True) + epsilon**2)", ROWS),
     "cross_entropy": cr.parse("-mean(sum(Y * log(softmax(Z)), axis=1))", {"Y": ("N", "k"), "Z": ("N", "k")}),
+    "of_logits": cr.parse(
+        "-mean(sum(Y * log(softmax(X @ W)), axis=1))", {"X": ("N", "d"), "W": ("d", "k"), "Y": ("N", "k")}
+    ),
     "neuron": cr.parse("mean((y - max(0, X @ w + b))**2)"),
     "logistic": cr.parse("mean(softplus(-(y * (X @ w))))", {"X": ("N", "d"), "y": "N", "w": "d"}),
     "evidence": cr.parse("y @ inv(A @ A.T + eye(n)) @ y + logdet(A @ A.T + eye(n))", {"A": ("n", "m"), "y": "n"}),
