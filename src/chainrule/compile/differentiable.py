@@ -8,7 +8,7 @@ from math import prod
 
 from chainrule.compile.contraction import nominal, step_cost
 from chainrule.compile.lower import lower, lower_as_written, ordered_symbols
-from chainrule.compile.program import Combine, Constant, Instruction, Length, Load, Map, Program
+from chainrule.compile.program import Combine, Constant, Contract, Instruction, Length, Load, Map, Program
 from chainrule.derivative.differentiate import rebuilt, vjp
 from chainrule.expression.extent import names_of
 from chainrule.expression.node import Apply, Expr, Symbol, walk
@@ -84,7 +84,8 @@ def _unused(name: str, e: Expr) -> str:
 def _backward_steps(joint: Program, value: int, outputs: Sequence[int]) -> tuple[list[int], list[int]]:
     """Return the instructions of the backward program, and those of the forward one whose values are saved.
 
-    What costs nothing (an argument, a number, a view) is done again, and so is what one call makes of an argument.
+    What costs nothing (an argument, a number, a view) is done again, and so are an outer product, which is written
+    without reading anything large, and what one call makes of an argument.
     """
     steps, numbers = joint.instructions, joint.numbers
     needed, saved = set(outputs), set()
@@ -93,6 +94,7 @@ def _backward_steps(joint: Program, value: int, outputs: Sequence[int]) -> tuple
         if k not in needed:
             continue
         is_cheap = isinstance(steps[k].action, Load | Length | Constant) or steps[k].is_view or k in numbers
+        is_cheap = is_cheap or (k != value and _is_outer(steps, k))
         if k != value and _is_redone(steps, k):
             redone.update((k, *steps[k].operands))
         if k > value or is_cheap or k in redone:
@@ -100,6 +102,12 @@ def _backward_steps(joint: Program, value: int, outputs: Sequence[int]) -> tuple
         else:
             saved.add(k)
     return sorted(needed - saved), sorted(saved)
+
+
+def _is_outer(steps: Sequence[Instruction], k: int) -> bool:
+    step = steps[k]
+    is_product = isinstance(step.action, Contract) and len(step.operands) == 2 and not step.summed
+    return is_product and all(0 < len(steps[operand].shape) < len(step.shape) for operand in step.operands)
 
 
 def _is_redone(steps: Sequence[Instruction], k: int) -> bool:
