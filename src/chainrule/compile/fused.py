@@ -17,7 +17,7 @@ from chainrule.compile.axes import told_apart
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.groups import fused
-from chainrule.compile.kernel import ADDED, kernel_of
+from chainrule.compile.kernel import UNROLLED, kernel_of
 from chainrule.compile.large import gram, in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
 from chainrule.compile.machine import Kernel
@@ -32,6 +32,7 @@ from chainrule.expression.extent import extent_of
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
 SHORT = 32  # entries of an axis below which the rows are the inner loop
 IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
+STREAMS = Stride(8)  # longer rows at a time
 NARROW = 64  # columns up to which products of matrices within a block of rows are loops
 REMEMBERED = 64  # shapes for which a call is laid out once
 
@@ -224,6 +225,9 @@ def _stride_of(extent: int) -> Stride:
 def _added_of(row_bytes: int) -> Stride:
     """How many rows that come from memory are added to sums at a time.
 
-    Shorter rows cost less than the sums that they are added to, longer ones are streams of their own.
+    Shorter rows than those in turn cost less than the sums that they are added to, and longer ones are streams of their
+    own.
     """
-    return Stride(1) if row_bytes in IN_TURN else ADDED
+    if row_bytes in IN_TURN:
+        return Stride(1)
+    return UNROLLED if row_bytes < IN_TURN.start else STREAMS
