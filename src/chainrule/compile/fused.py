@@ -14,10 +14,11 @@ import numpy as np
 from chainrule.compile.assembly import helpers
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
+from chainrule.compile.gram import gram
 from chainrule.compile.groups import fused
 from chainrule.compile.kernel import kernel_of
 from chainrule.compile.kernel_files import kernel_module
-from chainrule.compile.large import gram, in_blocks
+from chainrule.compile.large import in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
 from chainrule.compile.nest import Stride
 from chainrule.compile.program import Gram, Load, Program
@@ -53,7 +54,7 @@ class Fused:
         size = self.plan.size if self.plan else ""
         matrices = [k for k, s in enumerate(program.arguments) if s.ndim == 2 and s.shape[0] == size != s.shape[1]]
         self._widest = matrices[0] if matrices else None  # the argument whose order of memory decides the loops
-        # BLAS computes half of a matrix times itself, faster on all rows at once than any number of blocks
+        # half of a matrix times itself is computed by `gram.gram`, which goes over all rows by itself
         self._is_symmetric = any(isinstance(step.action, Gram) for step in fused(program).instructions)
         self._known: dict[tuple[Any, ...], list[Step]] = {}
         self._on_little_data: Callable[..., Any] | None = None
