@@ -21,11 +21,11 @@ from chainrule.compile.kernel import HEADER
 from chainrule.compile.kernel_files import kernel_module
 from chainrule.compile.reuse import Reused
 
-KINDS = (np.dtype(np.float64), np.dtype(np.float32))
+KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
 WIDE = 1024  # columns from which BLAS is as fast
-FEW = 1 << 16  # products of entries up to which one line of NumPy is as fast
+FEW = 1 << 19  # products of entries up to which one line of NumPy is as fast
 BLOCK = 128  # rows of a block: what a tile reads fills a first cache
-CHUNK = 4 * BLOCK  # rows of a chunk at least
+CHUNK = 2 * BLOCK  # rows of a chunk at least
 MOST_CHUNKS = 64
 SUMS = 1 << 22  # bytes of all chunks' sums at most, unless that leaves too few chunks
 FEWEST_CHUNKS = 8
@@ -52,7 +52,7 @@ def _is_for_tiles(x: np.ndarray, weights: np.ndarray | None) -> bool:
 
 
 def _in_tiles(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    (n, d), module = x.shape, tiles()
+    (n, d), module = x.shape, tiles(KINDS[x.dtype])
     lanes = module.VECTOR // x.itemsize
     side = ceil(d / lanes) * lanes
     cut = cut_of(n, d, 8 * side**2)
@@ -73,17 +73,17 @@ def cut_of(rows: int, columns: int, sum_bytes: int) -> Cut:
 
 
 @cache
-def tiles() -> ModuleType:
-    """Return the compiled tiles for this processor."""
+def tiles(kind: str) -> ModuleType:
+    """Return the compiled tiles for this processor and float type."""
     features = import_module("llvmlite.binding").get_host_cpu_features()
-    return kernel_module(tiles_text(64 if features.get("avx512f") else 32))
+    return kernel_module(tiles_text(kind, 64 if features.get("avx512f") else 32))
 
 
-def tiles_text(vector: int) -> str:
+def tiles_text(kind: str, vector: int) -> str:
     """Return the module of the tiles with vectors of so many bytes, 8 · PANELS of which the registers hold, or 4."""
     folder = files("chainrule.compile.scalars")
     parts = [folder.joinpath(name).read_text(encoding="utf-8") for name in ("turned.py", "tiles.py")]
     imports = {line for part in parts for line in re.findall(r"^from (?:llvmlite|numba).*$", part, re.MULTILINE)}
     bodies = [part[part.index("# --- functions") :] for part in parts]
-    text = "\n".join([HEADER, *sorted(imports), "", f"VECTOR = {vector}", *bodies])
+    text = "\n".join([HEADER, *sorted(imports), "", f"VECTOR = {vector}", f"ENTRY = types.{kind}", "", *bodies])
     return re.sub(r"  # (?:type: ignore|fmt: skip).*$", "", text, flags=re.MULTILINE)

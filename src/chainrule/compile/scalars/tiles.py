@@ -18,13 +18,16 @@ from numba.extending import intrinsic
 
 from chainrule.compile.scalars.turned import SIDE, turn_square
 
-VECTOR = 64  # bytes of a vector; gram.py says which for the processor
+VECTOR = 64  # bytes of a vector, and the type of its entries: gram.py says which
+ENTRY = types.float64
 
 # --- functions
 STRIP = VECTOR // 8  # entries of a row in a strip
 PANELS = 3  # of a tile: with these, its sums and what they are made of fit into the registers
 LINE = 64  # bytes to which memory is aligned
 FUSED = ("contract",)  # a product and a sum may be one instruction
+SUMS = types.Array(types.float64, 3, "C")
+GIVEN = types.Array(ENTRY, 2, "A", readonly=True), types.Array(ENTRY, 1, "C", readonly=True)  # however they lie
 
 
 def data_of(context: Any, builder: Any, signature: Any, values: Any, k: Any) -> Any:
@@ -226,7 +229,7 @@ def add_block(sums: Any, strips: Any, strip: Any, panels: Any, panel: Any, rows:
                 add_one(sums, to, row, strips, at, panels, where, panel, rows)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(types.void(*[types.intp] * 4, *GIVEN, SUMS), nogil=True, cache=True, error_model="numpy")
 def kernel(first: Any, last: Any, chunk: Any, block: Any, x: Any, weights: Any, sums: Any) -> None:
     """Add Σᵢ wᵢ xᵢ ⊗ xᵢ over each chunk's rows to its sums. Shapes: x (n, d), weights (n), sums (chunks, ≥ d, ≥ d)."""
     n, d = x.shape
@@ -243,7 +246,7 @@ def kernel(first: Any, last: Any, chunk: Any, block: Any, x: Any, weights: Any, 
             add_block(sums[c], strips, strip, panels, panel, hi - lo)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(types.void(SUMS, types.Array(ENTRY, 2, "C")), cache=True, error_model="numpy")
 def finished(sums: Any, result: Any) -> None:
     """Write the sums of all chunks, added in their order, and the upper half, which is the lower one."""
     d = len(result)
