@@ -9,7 +9,6 @@ import sys
 import tracemalloc
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -225,36 +224,6 @@ def test_outputs_belong_to_the_caller() -> None:
     first[0][:] = 7
     assert values["X"].max() == 1
     assert np.array_equal(fused(**values)[1][:, 0], np.arange(4.0))
-
-
-SCRIPT = """
-import sys, numpy as np, chainrule as cr
-assert "numba" not in sys.modules
-f = cr.compile(cr.parse("sum((X @ w)**3)", shapes={"X": ("N", "d"), "w": "d"}), backend="numba")
-print(float(f(X=np.ones((50, 40)), w=np.ones(40))))
-module = next(m for name, m in sys.modules.items() if name.startswith("chainrule_kernel_"))
-stats = module.kernel.stats
-print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), module.__spec__ is not None)
-"""
-
-
-def run_script(directory: Path) -> list[str]:
-    environment = os.environ | {"CHAINRULE_CACHE": str(directory)}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.split("\n")
-
-
-def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
-    first, second = run_script(tmp_path), run_script(tmp_path)
-    assert first[0] == second[0] == str(50 * 40.0**3)
-    assert first[1] == "0 1 True"
-    assert second[1] == "1 0 True"
-
-
-def test_without_a_directory_kernels_live_in_memory(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("not a directory")
-    assert run_script(blocked)[:2] == [str(50 * 40.0**3), "0 1 False"]
 
 
 # --- every operation that has a line for loops

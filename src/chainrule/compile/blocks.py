@@ -33,10 +33,11 @@ class Cut:
     def of(cls, rows: int, row_bytes: int, sum_bytes: int, block: int) -> Cut:
         """Cut `rows` rows of so many bytes into chunks of whole blocks, each with sums of so many bytes."""
         total = rows * row_bytes
-        wanted = max(1, min(MOST_CHUNKS, total // CHUNK, max(2, SUMS // max(1, sum_bytes))))
+        most = 1 if total <= ALONE else min(MOST_CHUNKS, total // CHUNK)
+        wanted = max(1, min(most, max(2, SUMS // max(1, sum_bytes))))
         chunk = max(1, ceil(ceil(rows / wanted) / block)) * block
         chunks = max(1, ceil(rows / chunk))
-        return cls(chunks, chunk, block, chunks == 1 or total <= ALONE)
+        return cls(chunks, chunk, block, chunks == 1)
 
 
 def over_chunks(work: Callable[[int, int], object], cut: Cut) -> None:

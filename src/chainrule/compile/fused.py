@@ -17,9 +17,9 @@ from chainrule.compile.execute import run_text
 from chainrule.compile.gram import gram
 from chainrule.compile.groups import fused
 from chainrule.compile.kernel import kernel_of
-from chainrule.compile.kernel_files import kernel_module
 from chainrule.compile.large import in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
+from chainrule.compile.machine import Kernel
 from chainrule.compile.nest import Stride
 from chainrule.compile.program import Gram, Load, Program
 from chainrule.compile.reuse import Reused
@@ -193,7 +193,7 @@ class RowPass:
         key = (kind, wide, *steps.values())
         if key not in self._kernels:
             written = kernel_of(self.step, kind, wide, steps)
-            self._kernels[key] = None if written is None else (kernel_module(written.text).kernel, written.sizes)
+            self._kernels[key] = None if written is None else (Kernel(written.text), written.sizes)
         return self._kernels[key]
 
 

@@ -6,19 +6,16 @@ and their sums are cut by the shape alone, so that no number of threads changes 
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
 from math import ceil
-from types import ModuleType
 
 import numpy as np
 
 from chainrule.compile import large
 from chainrule.compile.blocks import Cut, over_chunks
-from chainrule.compile.kernel import HEADER
-from chainrule.compile.kernel_files import kernel_module
+from chainrule.compile.kernel import HEADER, compiled_text
+from chainrule.compile.machine import Kernel
 from chainrule.compile.reuse import Reused
 
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
@@ -52,15 +49,16 @@ def _is_for_tiles(x: np.ndarray, weights: np.ndarray | None) -> bool:
 
 
 def _in_tiles(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    (n, d), module = x.shape, tiles(KINDS[x.dtype])
-    lanes = module.VECTOR // x.itemsize
+    n, d = x.shape
+    vector = vector_bytes()
+    lanes = vector // x.itemsize
     side = ceil(d / lanes) * lanes
     cut = cut_of(n, d, 8 * side**2)
     sums = MEMORY.empty((cut.chunks, side, side), np.dtype(np.float64))
-    sums[...] = 0
-    over_chunks(lambda first, last: module.kernel(first, last, cut.chunk, cut.block, x, weights, sums), cut)
+    add = tiles(KINDS[x.dtype], vector)
+    over_chunks(lambda first, last: add(first, last, cut.chunk, cut.block, x, weights, sums), cut)
     result = np.empty((d, d), x.dtype)
-    module.finished(sums, result)
+    both_halves(KINDS[x.dtype])(sums, result)
     return result
 
 
@@ -73,17 +71,19 @@ def cut_of(rows: int, columns: int, sum_bytes: int) -> Cut:
 
 
 @cache
-def tiles(kind: str) -> ModuleType:
-    """Return the compiled tiles for this processor and float type."""
-    features = import_module("llvmlite.binding").get_host_cpu_features()
-    return kernel_module(tiles_text(kind, 64 if features.get("avx512f") else 32))
+def vector_bytes() -> int:
+    """Return how many bytes a vector of a tile has: the registers hold 8 · PANELS of 64, or 4 · PANELS of 32."""
+    return 64 if import_module("llvmlite.binding").get_host_cpu_features().get("avx512f") else 32
 
 
-def tiles_text(kind: str, vector: int) -> str:
-    """Return the module of the tiles with vectors of so many bytes, 8 · PANELS of which the registers hold, or 4."""
-    folder = files("chainrule.compile.scalars")
-    parts = [folder.joinpath(name).read_text(encoding="utf-8") for name in ("turned.py", "tiles.py")]
-    imports = {line for part in parts for line in re.findall(r"^from (?:llvmlite|numba).*$", part, re.MULTILINE)}
-    bodies = [part[part.index("# --- functions") :] for part in parts]
-    text = "\n".join([HEADER, *sorted(imports), "", f"VECTOR = {vector}", f"ENTRY = types.{kind}", "", *bodies])
-    return re.sub(r"  # (?:type: ignore|fmt: skip).*$", "", text, flags=re.MULTILINE)
+@cache
+def tiles(kind: str, vector: int) -> Kernel:
+    """Return the compiled tiles for a float type."""
+    text = "".join(map(compiled_text, ("turned", "tiles")))
+    return Kernel(f"{HEADER}VECTOR, SIZE, T = {vector}, {np.dtype(kind).itemsize}, np.{kind}\n{text}")
+
+
+@cache
+def both_halves(kind: str) -> Kernel:
+    """Return what adds the sums of chunks, for a float type."""
+    return Kernel(HEADER + compiled_text("halves"))

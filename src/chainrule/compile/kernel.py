@@ -35,7 +35,7 @@ from chainrule.expression.shape import Shape
 
 UNROLLED = Stride(4)
 ADDED = Stride(8)  # rows that are added to sums at a time: the sums are read and written once for all of them
-PAIRED = Stride(2)  # rows of a product of matrices at a time: with five columns, its sums fit into the registers
+PAIRED = Stride(4)  # rows of a product of matrices at a time: with five columns, its sums fit into 32 registers
 STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
 NO_STEPS: Mapping[str, Stride] = MappingProxyType({})
 HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
@@ -195,8 +195,10 @@ class _Writer:
         """Return the text."""
         self.grouping.arrange()
         body: list[str] = [*self._block_lines()]
-        for (level, space), roots in sorted(self.grouping.groups.items()):
-            body += self._nest(level, space, roots).lines()
+        nests = [self._nest(level, space, roots) for (level, space), roots in sorted(self.grouping.groups.items())]
+        ahead = self._looks_ahead(nests)
+        for nest in nests:
+            body += nest.lines()
         sizes = self.sizes
         parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(sizes)))]
         parameters += [f"{'f' if axis is None else 'r'}{p}" for p, axis in enumerate(self.task.axes)]
@@ -219,8 +221,8 @@ class _Writer:
         definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
         module = double if self.kind == "float64" else single
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
-        turning = _turning_text() if self._laid_in_lanes() else ""
-        return Kernel(head + _scalar_text(module) + turning + definition, tuple(sizes))
+        parts = [part for part, is_used in (("turned", self._laid_in_lanes()), ("ahead", ahead)) if is_used]
+        return Kernel(head + _scalar_text(module) + "".join(map(compiled_text, parts)) + definition, tuple(sizes))
 
     def _results(self) -> list[tuple[int, int | None]]:
         return list(zip(self.program.outputs, self.task.results, strict=True))
@@ -237,6 +239,20 @@ class _Writer:
             loops, unroll = [("i", "size"), *outer, *wide], (*unroll[-1:], *unroll[:-1])
         labels = {k: self._labels(k, space) for k in roots}
         return Nest(self, tuple(roots), tuple(loops), labels, unroll)
+
+    def _looks_ahead(self, nests: Sequence[Nest]) -> bool:
+        """Let the last product of matrices that is summed over rows ask for the next rows, so that they are there."""
+        taken = [
+            p
+            for p, axis in enumerate(self.task.axes)
+            if axis is not None and len(self.program.instructions[p].shape) == 2 and p not in self._laid_in_lanes()
+        ]
+        products = [nest for nest in nests if len(nest.loops) > 2 and all(map(self.is_row_sum, nest.roots))]
+        if not taken or not products or not products[-1].unroll:
+            return False
+        for p in taken:
+            products[-1].ahead += (f"asked(r{p}, hi, hi + size, $part, $parts)",)
+        return True
 
     def _unrolled(self, level: int, narrow: Sequence[str], wide: bool, roots: Sequence[int]) -> tuple[Stride, ...]:
         """How many steps at a time the outer loops take; only sums gain by more than one."""
@@ -333,9 +349,7 @@ def _scalar_text(module: ModuleType) -> str:
     return "\n".join([*constants, "", "", functions])
 
 
-def _turning_text() -> str:
-    """Return what copies rows into lanes; the file is read, not imported, because it imports numba."""
-    source = files("chainrule.compile.scalars").joinpath("turned.py").read_text(encoding="utf-8")
-    imports = re.findall(r"^from (?:llvmlite|numba).*$", source, flags=re.MULTILINE)
-    text = re.sub(r"  # type: ignore.*$", "", source[source.index("# --- functions") :], flags=re.MULTILINE)
-    return "\n".join(["", "", *imports, "", text])
+def compiled_text(name: str) -> str:
+    """Return functions on arrays that numba compiles; their file is read, not imported, because it imports numba."""
+    source = files("chainrule.compile.scalars").joinpath(f"{name}.py").read_text(encoding="utf-8")
+    return f"\n\n{source[source.index('# --- functions') :]}"

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from threading import Lock
 from types import ModuleType
 
 VARIABLE = "CHAINRULE_CACHE"  # the environment variable that names another directory
+DIGEST = 32  # bytes before machine code, which say what follows
 _LOADING = Lock()
 
 
@@ -40,6 +42,21 @@ def module_name(text: str) -> str:
     processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     parts = (text, version("chainrule"), numba.__version__, sys.version, processor)
     return "chainrule_kernel_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def kept_bytes(parts: Sequence[str], make: Callable[[], bytes]) -> bytes:
+    """Return the machine code that depends on these texts: the one on disk, if it is whole, or a new one."""
+    name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    path = cache_directory() / f"chainrule_kernel_{name}.o"
+    with suppress(OSError):
+        found = path.read_bytes()
+        if found[:DIGEST] == hashlib.sha256(found[DIGEST:]).digest():
+            return found[DIGEST:]
+    code = make()
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(path, hashlib.sha256(code).digest() + code)
+    return code
 
 
 def kernel_module(text: str) -> ModuleType:
@@ -63,7 +80,7 @@ def _from_file(name: str, text: str, directory: Path) -> ModuleType:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / f"{name}.py"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        _write(path, text)
+        _write(path, text.encode())
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -72,12 +89,12 @@ def _from_file(name: str, text: str, directory: Path) -> ModuleType:
     return module
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write the whole file or nothing: another process may read it at the same time."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         os.replace(temporary, path)
     except OSError:
         with suppress(OSError):

@@ -20,9 +20,9 @@ from chainrule.compile.execute import run_text
 from chainrule.compile.grouping import CALL
 from chainrule.compile.in_numba import FUNCTIONS, NumbaCode
 from chainrule.compile.kernel import HEADER
-from chainrule.compile.kernel_files import kernel_module
 from chainrule.compile.loop_language import Scope
 from chainrule.compile.loops import Loop, Nest
+from chainrule.compile.machine import Kernel
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.source import made_names, parameters, size_lines
@@ -58,16 +58,8 @@ def on_little_data(program: Program) -> Run:
     found = _whole(program)
     if found is None:
         return lambda *arguments: None
-    scope: dict[str, Any] = {**SCOPE, "kernel": None}
-    run = run_text(found.entry, "little", scope)
-    space = run.__globals__
-
-    def kernel(*arguments: Any) -> Any:  # numba is imported, and the function compiled, in the first call
-        space["kernel"] = kernel_module(found.kernel).kernel
-        return space["kernel"](*arguments)
-
-    space["kernel"] = kernel
-    return run
+    kernels = Kernel(found.kernel), Kernel(found.kernel)  # of float64, of float32
+    return run_text(found.entry, "little", {**SCOPE, "kernels": kernels})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +171,8 @@ def _types(program: Program, names: Names) -> list[str]:
     others = [f"{own}.dtype is not kind" for own, symbol in pairs if symbol.shape and own != first]
     others += [f"{own}.__class__ is not number" for own, symbol in pairs if not symbol.shape]
     wrong = " or ".join(["not (kind is double or kind is single)", *others])
-    return [f"kind = {first}.dtype", "number = kind.type", f"if {wrong}:\n    return None"]
+    lines = [f"kind = {first}.dtype", "number = kind.type", f"if {wrong}:\n    return None"]
+    return [*lines, "kernel = kernels[kind is single].call"]
 
 
 def _results(code: _Code) -> list[str]:
