@@ -27,11 +27,18 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng([seed, *shape]).normal(size=shape)
 
 
+def ours(exprs: Any, arrays: frameworks.Arrays, **options: Any) -> race.Peers:
+    """Return our function at the arrays, in NumPy, and compiled by numba where that is installed."""
+    backends = {"chainrule": "numpy", **({"chainrule, numba": "numba"} if race.installed("numba") else {})}
+    compiled = {name: cr.compile(exprs, backend=backend, **options) for name, backend in backends.items()}
+    return {name: lambda f=f: f(**arrays) for name, f in compiled.items()}
+
+
 # --- the quadratic form
 def quadratic(n: int) -> race.Peers:
     """The Hessian of xᵀAx is A + Aᵀ."""
     A, x = normal(n, n), normal(n)
-    ours = cr.compile(cr.hessian(cr.parse("x @ A @ x", {"A": ("n", "n"), "x": "n"}), "x"))
+    hessian = cr.hessian(cr.parse("x @ A @ x", {"A": ("n", "n"), "x": "n"}), "x")
 
     def function(xp: Any, A: Any, x: Any) -> Any:
         return x @ A @ x
@@ -43,7 +50,7 @@ def quadratic(n: int) -> race.Peers:
         return form.grad(v, {"n": "p"}).grad(v, {"n": "q"}), ("p", "q"), {M: A, v: x}
 
     return {
-        "chainrule": lambda: ours(A=A),
+        **ours(hessian, {"A": A}),
         "by hand": lambda: A + A.T,
         **frameworks.jax_peer("hessian", function, "x", {"A": A, "x": x}),
         **frameworks.torch_peer("hessian", function, "x", {"A": A, "x": x}),
@@ -56,7 +63,6 @@ def logistic(N: int, d: int) -> race.Peers:
     """The Hessian of Σ log(1 + exp(−yᵢ w·xᵢ)) is Xᵀ diag(σ(1 − σ)) X."""
     X, w, y = normal(N, d), normal(d) / d**0.5, np.sign(normal(N))
     loss = cr.parse("sum(log(1 + exp(-y * (X @ w))))", {"X": ("N", "d"), "w": "d", "y": "N"})
-    ours = cr.compile(cr.hessian(loss, "w"))
 
     def by_hand() -> np.ndarray:
         s = 1 / (1 + np.exp(-y * (X @ w)))
@@ -73,7 +79,7 @@ def logistic(N: int, d: int) -> race.Peers:
 
     arrays = {"X": X, "w": w, "y": y}
     return {
-        "chainrule": lambda: ours(**arrays),
+        **ours(cr.hessian(loss, "w"), arrays),
         "by hand": by_hand,
         **frameworks.jax_peer("hessian", function, "w", arrays),
         **frameworks.torch_peer("hessian", function, "w", arrays),
@@ -113,10 +119,9 @@ def factorisation(n: int, k: int) -> race.Peers:
         return second, ("n1", "k1", "n2", "k2"), {t: T, u: U, v: V}
 
     arrays = {"T": T, "U": U, "V": V}
-    dense = cr.compile(hessian, accept=["T"])
-    peers: race.Peers = {"chainrule": lambda: dense(**arrays), "by hand": by_hand}
     return {
-        **peers,
+        **ours(hessian, arrays, accept=["T"]),
+        "by hand": by_hand,
         "by hand, einsum": lambda: np.einsum("ij,kl->ikjl", eye, 2 * (V.T @ V)),
         **frameworks.jax_peer("hessian", function, "U", arrays),
         **(frameworks.torch_peer("hessian", function, "U", arrays) if U.size <= TORCH_ENTRIES else {}),
@@ -135,7 +140,6 @@ def network(n: int, layers: int) -> race.Peers:
         text = f"relu({name} @ {text})"
     shapes: dict[str, object] = {**dict.fromkeys(names, ("n", "n")), "x": "n", "y": "n"}
     loss = cr.parse(f"logsumexp(W{layers} @ {text}) - dot(y, W{layers} @ {text})", shapes)
-    ours = cr.compile(cr.hessian(loss, "W1"), accept=["y"])
 
     def function(xp: Any, x: Any, y: Any, **weights: Any) -> Any:
         h = x
@@ -147,7 +151,7 @@ def network(n: int, layers: int) -> race.Peers:
         return xp.log(xp.exp(z - top).sum()) + top - (y * z).sum()
 
     return {
-        "chainrule": lambda: ours(**arrays),
+        **ours(cr.hessian(loss, "W1"), arrays, accept=["y"]),
         "by hand": lambda: network_by_hand([arrays[name] for name in names], arrays["x"]),
         **frameworks.jax_peer("hessian", function, "W1", arrays),
         **frameworks.torch_peer("hessian", function, "W1", arrays),
@@ -189,7 +193,7 @@ def network_tensor(tg: Any, F: Any, names: list[str], arrays: frameworks.Arrays)
 def softmax_jacobian(n: int) -> race.Peers:
     """The Jacobian of softmax(Wx) by x is (diag(p) − ppᵀ) W."""
     W, x = normal(n, n) / n**0.5, normal(n)
-    ours = cr.compile(cr.jacobian(cr.parse("softmax(W @ x)", {"W": ("n", "n"), "x": "n"}), "x"))
+    jacobian = cr.jacobian(cr.parse("softmax(W @ x)", {"W": ("n", "n"), "x": "n"}), "x")
 
     def by_hand() -> np.ndarray:
         z = W @ x
@@ -207,13 +211,13 @@ def softmax_jacobian(n: int) -> race.Peers:
         v, M = tg.Variable("x", n=size), tg.Variable("W", m=size, n=size)
         return F.softmax(F.dot(M, v, "n"), dim="m").grad(v, {"n": "p"}), ("m", "p"), {M: W, v: x}
 
-    return _jacobian_peers(lambda: ours(W=W, x=x), by_hand, function, {"W": W, "x": x}, tensor)
+    return _jacobian_peers(jacobian, by_hand, function, {"W": W, "x": x}, tensor)
 
 
 def tanh_jacobian(n: int) -> race.Peers:
     """The Jacobian of tanh(Ax) by x is diag(1 − tanh²) A."""
     A, x = normal(n, n) / n**0.5, normal(n)
-    ours = cr.compile(cr.jacobian(cr.parse("tanh(A @ x)", {"A": ("n", "n"), "x": "n"}), "x"))
+    jacobian = cr.jacobian(cr.parse("tanh(A @ x)", {"A": ("n", "n"), "x": "n"}), "x")
 
     def function(xp: Any, A: Any, x: Any) -> Any:
         return xp.tanh(A @ x)
@@ -226,12 +230,12 @@ def tanh_jacobian(n: int) -> race.Peers:
     def by_hand() -> np.ndarray:
         return (1 - np.tanh(A @ x) ** 2)[:, None] * A
 
-    return _jacobian_peers(lambda: ours(A=A, x=x), by_hand, function, {"A": A, "x": x}, tensor)
+    return _jacobian_peers(jacobian, by_hand, function, {"A": A, "x": x}, tensor)
 
 
-def _jacobian_peers(ours: Any, by_hand: Any, function: Any, arrays: frameworks.Arrays, tensor: Any) -> race.Peers:
+def _jacobian_peers(jacobian: Any, by_hand: Any, function: Any, arrays: frameworks.Arrays, tensor: Any) -> race.Peers:
     return {
-        "chainrule": ours,
+        **ours(jacobian, arrays),
         "by hand": by_hand,
         **frameworks.jax_peer("jacrev", function, "x", arrays),
         **frameworks.jax_peer("jacfwd", function, "x", arrays, "JAX jit jacfwd"),
@@ -246,7 +250,7 @@ def factorisation_times(n: int, k: int) -> race.Peers:
     arrays = {"T": normal(n, n), "U": normal(n, k), "V": normal(n, k, seed=1)}
     V, direction = arrays["V"], normal(n, k, seed=2)
     loss = cr.parse("norm(T - U @ V.T)**2", FACTORS)
-    ours = cr.compile(cr.hessian(loss, "U"), accept=["T"], structured=True)
+    factored = cr.compile(cr.hessian(loss, "U"), accept=["T"], structured=True)
     along = cr.compile(cr.jvp(cr.grad(loss, "U"), "U", "dU"), accept=["T", "U"])
 
     def by_hand() -> np.ndarray:
@@ -258,7 +262,7 @@ def factorisation_times(n: int, k: int) -> race.Peers:
         return ((T - U @ V.T) ** 2).sum()
 
     return {
-        "chainrule": lambda: ours(**arrays) @ direction,
+        "chainrule": lambda: factored(**arrays) @ direction,
         "chainrule, jvp of grad": lambda: along(**arrays, dU=direction),
         "by hand": by_hand,
         **frameworks.jax_times(function, "U", arrays, direction),
@@ -269,10 +273,10 @@ def tanh_times(n: int) -> race.Peers:
     """The Jacobian of tanh(Ax) times a direction: (1 − tanh²) ⊙ Av. By hand, the dense closed form is multiplied."""
     A, x, direction = normal(n, n) / n**0.5, normal(n), normal(n, seed=2)
     f = cr.parse("tanh(A @ x)", {"A": ("n", "n"), "x": "n"})
-    ours = cr.compile(cr.jacobian(f, "x"), structured=True)
+    factored = cr.compile(cr.jacobian(f, "x"), structured=True)
     along = cr.compile(cr.jvp(f, "x", "dx"))
     return {
-        "chainrule": lambda: ours(A=A, x=x) @ direction,
+        "chainrule": lambda: factored(A=A, x=x) @ direction,
         "chainrule, jvp": lambda: along(A=A, x=x, dx=direction),
         "by hand": lambda: ((1 - np.tanh(A @ x) ** 2)[:, None] * A) @ direction,
     }
@@ -281,8 +285,8 @@ def tanh_times(n: int) -> race.Peers:
 def diagonal_times(n: int) -> race.Peers:
     """The Jacobian of tanh(x) times a direction: a diagonal. By hand, the dense closed form is multiplied."""
     x, direction = normal(n), normal(n, seed=2)
-    ours = cr.compile(cr.jacobian(cr.parse("tanh(x)", {"x": "n"}), "x"), structured=True)
-    return {"chainrule": lambda: ours(x=x) @ direction, "by hand": lambda: np.diag(1 - np.tanh(x) ** 2) @ direction}
+    factored = cr.compile(cr.jacobian(cr.parse("tanh(x)", {"x": "n"}), "x"), structured=True)
+    return {"chainrule": lambda: factored(x=x) @ direction, "by hand": lambda: np.diag(1 - np.tanh(x) ** 2) @ direction}
 
 
 def races(small: bool = False) -> Iterator[race.Race]:

@@ -15,6 +15,7 @@ from math import ceil
 from chainrule.compile.threads import in_threads, thread_count
 
 ALONE = 1 << 20  # bytes below which one thread is faster than two
+ALONE_LIGHT = 6 << 20  # the same where an entry costs no more than reading it
 CHUNK = 1 << 18  # bytes of a chunk at least
 MOST_CHUNKS = 64
 SUMS = 1 << 21  # bytes of all chunks' sums at most
@@ -30,14 +31,17 @@ class Cut:
     alone: bool
 
     @classmethod
-    def of(cls, rows: int, row_bytes: int, sum_bytes: int, block: int) -> Cut:
-        """Cut `rows` rows of so many bytes into chunks of whole blocks, each with sums of so many bytes."""
+    def of(cls, rows: int, row_bytes: int, sum_bytes: int, block: int, is_light: bool = False) -> Cut:
+        """Cut `rows` rows of so many bytes into chunks of whole blocks, each with sums of so many bytes.
+
+        With `is_light`, little is done to each entry. That says how many threads there are, and not how rows are cut.
+        """
         total = rows * row_bytes
         most = 1 if total <= ALONE else min(MOST_CHUNKS, total // CHUNK)
         wanted = max(1, min(most, max(2, SUMS // max(1, sum_bytes))))
         chunk = max(1, ceil(ceil(rows / wanted) / block)) * block
         chunks = max(1, ceil(rows / chunk))
-        return cls(chunks, chunk, block, chunks == 1)
+        return cls(chunks, chunk, block, chunks == 1 or (is_light and total <= ALONE_LIGHT))
 
 
 def over_chunks(work: Callable[[int, int], object], cut: Cut) -> None:

@@ -1,6 +1,7 @@
 """A plan of passes over rows -> a function of arrays: numba kernels, and BLAS block by block for products of matrices.
 
-What has no independent rows, and arrays of more than one type, run as the plain NumPy program.
+Little data goes through one function of the whole program, with rows or without. Much data without independent rows,
+and arrays of more than one type, run as the plain NumPy program.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.assembly import helpers
+from chainrule.compile.axes import told_apart
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.gram import gram
-from chainrule.compile.groups import fused
+from chainrule.compile.groups import at_grams, fused
 from chainrule.compile.kernel import kernel_of
 from chainrule.compile.large import in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
 from chainrule.compile.machine import Kernel
 from chainrule.compile.nest import Stride
-from chainrule.compile.program import Gram, Load, Program
+from chainrule.compile.program import Load, Program
 from chainrule.compile.reuse import Reused
-from chainrule.compile.rows import Pass, Stretch, row_plan
+from chainrule.compile.rows import Pass, Plan, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
 from chainrule.compile.whole import on_little_data
 from chainrule.expression.extent import extent_of
@@ -44,29 +46,32 @@ class Fused:
     def __init__(self, run: Callable[..., Any], program: Program) -> None:
         self.run = run
         self.program = program
-        self.plan = row_plan(program)
+        self.plan, sources = _planned(program)
         steps = self.plan.steps if self.plan else ()
         self.steps = [RowPass(step) if isinstance(step, Pass) else _Once(step) for step in steps]
-        actions = [step.action for step in program.instructions]
-        self._loads = [(k, action.position) for k, action in enumerate(actions) if isinstance(action, Load)]
-        self._places = {size: program.place_of(size) for size in program.sizes}
+        planned = self.plan.program if self.plan else program
+        actions = [step.action for step in planned.instructions]
+        self._loads = [(k, sources[action.position]) for k, action in enumerate(actions) if isinstance(action, Load)]
+        places = ((size, planned.place_of(size)) for size in planned.sizes)
+        self._places = {size: (sources[place[0]], place[1]) for size, place in places if place is not None}
         self._count = len(program.arguments)
         size = self.plan.size if self.plan else ""
-        matrices = [k for k, s in enumerate(program.arguments) if s.ndim == 2 and s.shape[0] == size != s.shape[1]]
-        self._widest = matrices[0] if matrices else None  # the argument whose order of memory decides the loops
-        # half of a matrix times itself is computed by `gram.gram`, which goes over all rows by itself
-        self._is_symmetric = any(isinstance(step.action, Gram) for step in fused(program).instructions)
+        matrices = [k for k, s in enumerate(planned.arguments) if s.ndim == 2 and s.shape[0] == size != s.shape[1]]
+        self._widest = sources[matrices[0]] if matrices else None  # its order in memory decides the loops
+        self._around = _AroundGrams.of(program)
         self._known: dict[tuple[Any, ...], list[Step]] = {}
         self._on_little_data: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the outputs."""
-        if self.plan is None or self._is_symmetric:
-            return self.run(*arguments)
         if self._on_little_data is None:
-            self._on_little_data = on_little_data(self.program)
+            self._on_little_data = on_little_data(self.program, self.plan is not None and self._around is None)
         found = self._on_little_data(*arguments)
-        return self._by_rows(arguments) if found is None else found
+        if found is not None:
+            return found
+        if self.plan is None:
+            return self.run(*arguments)
+        return self._by_rows(arguments) if self._around is None else self._around(*arguments)
 
     def _by_rows(self, arguments: tuple[Any, ...]) -> Any:
         key: tuple[Any, ...] = tuple([(a.dtype, a.shape) for a in arguments[: self._count]]), arguments[self._count :]
@@ -79,12 +84,13 @@ class Fused:
             steps = self._remembered(key, arguments)
         if not steps:
             return self.run(*arguments)
-        values: Values = [None] * len(self.program.instructions)
+        assert self.plan is not None
+        values: Values = [None] * len(self.plan.program.instructions)
         for k, position in self._loads:
             values[k] = arguments[position]
         for step in steps:
             step(values)
-        outputs = self.program.outputs
+        outputs = self.plan.program.outputs
         return values[outputs[0]] if len(outputs) == 1 else tuple([values[k] for k in outputs])
 
     def _remembered(self, key: tuple[Any, ...], arguments: Sequence[Any]) -> list[Step]:
@@ -103,14 +109,51 @@ class Fused:
 
     def _sizes(self, arguments: Sequence[Any]) -> Sizes:
         given = dict(zip(self.program.given, arguments[self._count :], strict=True))
-        places = {n: place for n, place in self._places.items() if place is not None}
-        return given | {n: arguments[k].shape[axis] for n, (k, axis) in places.items()}
+        return given | {n: arguments[k].shape[axis] for n, (k, axis) in self._places.items()}
+
+
+def _planned(program: Program) -> tuple[Plan | None, Sequence[int]]:
+    """Return the plan, and which argument each argument of its program is."""
+    plan, sources = row_plan(program), range(len(program.arguments))
+    if plan is not None:
+        return plan, sources
+    for apart in told_apart(program):
+        plan = row_plan(apart.program, columns=True)
+        if plan is not None:
+            return plan, apart.sources
+    return None, sources
 
 
 def _function(program: Program) -> Callable[..., Any]:
     """Return the program as NumPy code."""
     text = function_text(fused(program), made_names(program), "program")
     return run_text(text, "program", {**helpers(program, IN_NUMPY), "np": np, "in_blocks": in_blocks, "gram": gram})
+
+
+class _AroundGrams:
+    """Matrices times themselves, which go over the rows by themselves, and what comes before them, a program of rows.
+
+    That calls no BLAS: its threads go on for a while when they have nothing to do, beside those of the tiles.
+    """
+
+    def __init__(self, before: Program, rest: Program) -> None:
+        self._before = Fused(_function(before), before) if before.outputs else None
+        self._rest = _function(rest)
+        self._count, self._several = len(before.arguments), len(before.outputs) > 1
+
+    @classmethod
+    def of(cls, program: Program) -> _AroundGrams | None:
+        """Return the function of the program, or None if no matrix is multiplied by itself."""
+        apart = at_grams(program)
+        return None if apart is None else cls(*apart)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return the outputs."""
+        if self._before is None:
+            return self._rest(*arguments)
+        found = self._before(*arguments)
+        values = found if self._several else (found,)
+        return self._rest(*arguments[: self._count], *values, *arguments[self._count :])
 
 
 class _Once:

@@ -19,7 +19,7 @@ from chainrule.compile.machine import Kernel
 from chainrule.compile.reuse import Reused
 
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
-WIDE = 1024  # columns from which BLAS is as fast
+WIDE = 768  # columns from which BLAS is as fast
 FEW = 1 << 19  # products of entries up to which one line of NumPy is as fast
 BLOCK = 128  # rows of a block: what a tile reads fills a first cache
 CHUNK = 2 * BLOCK  # rows of a chunk at least

@@ -36,6 +36,7 @@ from chainrule.expression.shape import Shape
 UNROLLED = Stride(4)
 ADDED = Stride(8)  # rows that are added to sums at a time: the sums are read and written once for all of them
 PAIRED = Stride(4)  # rows of a product of matrices at a time: with five columns, its sums fit into 32 registers
+LINE = 16  # entries that fill a line of the cache or two
 STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
 NO_STEPS: Mapping[str, Stride] = MappingProxyType({})
 HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
@@ -221,7 +222,7 @@ class _Writer:
         definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
         module = double if self.kind == "float64" else single
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
-        parts = [part for part, is_used in (("turned", self._laid_in_lanes()), ("ahead", ahead)) if is_used]
+        parts = [part for part, is_used in (("turned", self._copied()), ("ahead", ahead)) if is_used]
         return Kernel(head + _scalar_text(module) + "".join(map(compiled_text, parts)) + definition, tuple(sizes))
 
     def _results(self) -> list[tuple[int, int | None]]:
@@ -245,7 +246,7 @@ class _Writer:
         taken = [
             p
             for p, axis in enumerate(self.task.axes)
-            if axis is not None and len(self.program.instructions[p].shape) == 2 and p not in self._laid_in_lanes()
+            if axis is not None and len(self.program.instructions[p].shape) == 2 and p not in self._copied()
         ]
         products = [nest for nest in nests if len(nest.loops) > 2 and all(map(self.is_row_sum, nest.roots))]
         if not taken or not products or not products[-1].unroll:
@@ -290,6 +291,7 @@ class _Writer:
                 extent = self._wide_last(shape, [self._size(n) for n in shape])
                 lines.append(f"g{k} = np.empty(({extent[1:-1]},), T)")
         lines += [f"x{p} = np.empty({self._extent(self.program.instructions[p])}, T)" for p in self._laid_in_lanes()]
+        lines += [f"x{p} = np.empty({self._apart(self.program.instructions[p])}, T)" for p in self._laid_in_rows()]
         return [*lines, *(f"h{p} = np.ascontiguousarray(f{p}.T)" for p in self._turned())]
 
     def _laid_in_lanes(self) -> list[int]:
@@ -301,6 +303,24 @@ class _Writer:
             if axis is not None and len(steps[p].shape) > 1 and not self._is_wide(steps[p])
         ]
 
+    def _laid_in_rows(self) -> list[int]:
+        """The arguments whose rows lie across, as those of Aᵀ do: blocks are copied, so that a row is in one piece."""
+        steps = self.program.instructions
+        return [
+            p for p, axis in enumerate(self.task.axes) if axis and len(steps[p].shape) == 2 and self._is_wide(steps[p])
+        ]
+
+    def _apart(self, step: Instruction) -> str:
+        """The extent of a block of rows that are a line of the cache longer than they need be.
+
+        Rows of a power of two would have their entries of one column in the same few places of a cache.
+        """
+        (width,) = (self._size(n) for n in step.shape if n != self.task.size)
+        return f"(block, {width} + {LINE})"
+
+    def _copied(self) -> list[int]:
+        return sorted([*self._laid_in_lanes(), *self._laid_in_rows()])
+
     def _size(self, n: object) -> str:
         return "block" if n == self.task.size else f"n_{self.sizes.index(str(n))}"
 
@@ -309,11 +329,13 @@ class _Writer:
         return f"({', '.join(['block', *inner] if self._is_wide(step) else [*inner, 'block'])},)"
 
     def _block_lines(self) -> list[str]:
-        lines, copied = [], self._laid_in_lanes()
+        lines, copied, across = [], self._laid_in_lanes(), self._laid_in_rows()
         for p, axis in enumerate(self.task.axes):
             if axis is None:
                 continue
-            if p in copied:
+            if p in across:
+                lines.append(f"turned(x{p}[:size], r{p}[lo:hi].T)")
+            elif p in copied:
                 lines.append(f"turned(x{p}, r{p}[lo:hi])")
             else:
                 lines.append(f"x{p} = r{p}[lo:hi]")

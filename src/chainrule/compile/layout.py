@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.blocks import Cut, over_chunks
+from chainrule.compile.program import Map
 from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass
 from chainrule.expression.extent import extent_of
@@ -45,13 +46,14 @@ class Layout:
         self.row_bytes = row_bytes
         self.sum_bytes = sum_bytes
         self.rooms = rooms
-        self.moved = [k for k, axis in enumerate(step.axes) if axis]
+        arguments = zip(step.program.arguments, step.axes, strict=True)
+        self.moved = [(k, _to_front(symbol.ndim, axis)) for k, (symbol, axis) in enumerate(arguments) if axis]
 
     def _taken(self, values: Values) -> list[Any]:
         """The arguments of the pass, rows first."""
         arrays = [values[k] for k in self.step.takes]
-        for k in self.moved:
-            arrays[k] = np.moveaxis(arrays[k], self.step.axes[k] or 0, 0)
+        for k, order in self.moved:
+            arrays[k] = arrays[k].transpose(order)
         return arrays
 
     def _block(self, by_rows: bool) -> int:
@@ -63,10 +65,16 @@ class Layout:
             return max(LONG_FEWEST, LONG_BLOCK // self.row_bytes) // 8 * 8
         return max(FEWEST, min(MOST, fits)) // 8 * 8
 
+    def _is_light(self) -> bool:
+        """True if the entries of rows are read, multiplied and added up, and operations have fewer of them."""
+        steps = self.step.program.instructions
+        most = max(len(step.shape) for step in steps)
+        return not any(isinstance(step.action, Map) and len(step.shape) == most for step in steps)
+
     def through_kernel(self, kernel: Callable[..., Any], parameters: Sequence[str], by_rows: bool, rows: int) -> Step:
         """Return the function that runs the kernel over all chunks."""
         block = self._block(by_rows)
-        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, block)
+        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, block, by_rows and self._is_light())
         head = (cut.chunk, cut.block, rows, *[extent_of(n, self.sizes) for n in parameters])
 
         def run(values: Values) -> None:
@@ -132,3 +140,8 @@ class Layout:
             if total.dtype is not kind:  # sums are in float64; a sum of numbers is a number
                 total = total.astype(kind) if total.ndim else kind.type(total)
             values[k] = total
+
+
+def _to_front(ndim: int, axis: int) -> tuple[int, ...]:
+    """Return the order of axes in which this one is the first: `np.moveaxis` takes as long as a small kernel."""
+    return (axis, *range(axis), *range(axis + 1, ndim))

@@ -64,7 +64,8 @@ class LoopCode(LoopLanguage):
             step, name = self.steps[nest.step], self.values[nest.step]
             if step.shape and nest.step not in self.loops.local:
                 self.made(scope, nest.step, name)
-            if self.loops.is_reduced(nest.step) and (nest.local is None or (nest.local == 0 and nest.order)):
+            is_added = self.loops.is_reduced(nest.step) and (nest.local is None or (nest.local == 0 and nest.order))
+            if is_added or self.loops.is_spread(nest.step):
                 self._filled(scope, nest.step, name)
 
     def _filled(self, scope: Scope, k: int, name: str) -> None:

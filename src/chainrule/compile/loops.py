@@ -25,6 +25,7 @@ from chainrule.compile.program import (
     Put,
     Take,
 )
+from chainrule.compile.side_by_side import is_product, product_order, seen_through
 from chainrule.expression.node import Subscripts
 from chainrule.expression.shape import Size
 
@@ -81,6 +82,10 @@ class Loops:
         if isinstance(step.action, Map | Combine | Divide | Put):
             return False
         return not isinstance(step.action, Contract) or (len(step.operands) == 1 and not step.summed)
+
+    def is_spread(self, k: int) -> bool:
+        """True for a value that is zero but where two of its indices agree: only there is anything to be computed."""
+        return self.is_renaming(k) and len(set(self.axes(k))) < len(self.steps[k].shape)
 
     def is_whole(self, k: int) -> bool:
         """True for an operation on whole arrays that no loop over entries can do."""
@@ -160,13 +165,15 @@ class Loops:
             return Nest(k, tuple(dict.fromkeys(step.subscripts[0])), None)
         every = tuple(dict.fromkeys(i for sub in (step.output, *step.subscripts) for i in sub))
         if not self.is_reduced(k):
-            return Nest(k, every if not self.is_renaming(k) else tuple(range(len(step.shape))), None)
+            return Nest(k, tuple(dict.fromkeys(self.axes(k))) if self.is_renaming(k) else every, None)
         largest = max(step.subscripts, key=len)
         order = tuple(dict.fromkeys((*largest, *every)))
         if isinstance(step.action, Map) or largest[-1] not in step.output:  # the last axis is next in memory
             order = tuple(dict.fromkeys((*step.output, *largest, *every)))
         elif largest[-1] == step.output[-1]:
             order = (*(i for i in dict.fromkeys((*step.output[:-1], *every)) if i != largest[-1]), largest[-1])
+        if is_product(step):
+            order = product_order(seen_through(self.steps, step), step.output, order)
         count = len(set(step.output))
         return Nest(k, order, count if set(order[:count]) == set(step.output) else None)
 
@@ -174,7 +181,7 @@ class Loops:
         """Return the stored values that the nest of a value reads, with its own index at each axis, -1 for others."""
         step = self.steps[k]
         if self.is_renaming(k):
-            own = tuple(range(len(step.shape)))
+            own = self.axes(k)
             return self._read(k, own) if isinstance(step.action, Load) else self._through(step, own)
         found = []
         for operand, sub in read_entries(step):
@@ -223,7 +230,7 @@ class Loops:
     def _is_local(self, k: int, nest: Nest) -> bool:
         """True if one number is enough: every other nest reads the value where the loops are that computed it."""
         count = len(self.steps[k].shape)
-        if not count or k in self.program.outputs or set(nest.order[:count]) != set(self.axes(k)):
+        if not count or k in self.program.outputs or self.is_spread(k) or set(nest.order[:count]) != set(self.axes(k)):
             return False
         own = self.paths[k][:count]
         readers = [r for r in self.paths if any(k == found for found, _ in self.reads(r))]
@@ -253,6 +260,8 @@ class Loops:
     def axes(self, k: int) -> Subscripts:
         """The indices of a stored value's axes in its own nest."""
         step = self.steps[k]
+        if isinstance(step.action, Contract) and self.is_renaming(k):
+            return tuple(step.output.index(i) for i in step.output)
         return tuple(range(len(step.shape))) if self.is_renaming(k) else step.output
 
 

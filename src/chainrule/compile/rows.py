@@ -2,8 +2,9 @@
 
 Along the row axis every value is either free of it, a map of rows (each row computed from the same row of what it is
 made of) or a sum over rows. Free values come before the rows that use them, sums after; a sum that goes back to rows
-(the mean of a column that is subtracted from it) starts another pass. Each pass is a program of its own, in which the
-row axis is called by another name: it serves a block of any number of rows.
+(the mean of a column that is subtracted from it) starts another pass. So does an operation that needs a whole column of
+numbers, a softmax of one number for each row, if a plan may have such: it runs once, between passes. Each pass is a
+program of its own, in which the row axis is called by another name: it serves a block of any number of rows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from chainrule.expression.extent import is_derived, names_of
 from chainrule.expression.node import Symbol
 from chainrule.expression.shape import Shape, Size
 
-STEPPED = 4  # passes that read memory in order, as long as one that reads it in steps, along an axis behind the first
+STEPPED = 4  # passes that go through memory in order, as long as one in steps, along an axis behind the first
 MAX_PASSES = 4  # more passes than this read the data more often than the plain program would
 
 
@@ -59,17 +60,18 @@ class Plan:
         return [step for step in self.steps if isinstance(step, Pass)]
 
 
-def row_plan(program: Program) -> Plan | None:
+def row_plan(program: Program, columns: bool = False) -> Plan | None:
     """Return the program cut along the axis that needs the fewest passes, or None if it has no independent rows.
 
-    Passes count for more where the axis is not the first one of the data. Of two axes with equally many, the one that
-    more of the data has is taken.
+    Passes count for more where the axis is not the first one of the data and the results. Of two axes with equally
+    many, the one that is the first of more results is taken, and then the one that more of the data has. With
+    `columns`, operations may need a whole column of numbers, one for each row.
     """
     plans = []
     for size in program.sizes:
         if size in program.given:
             continue
-        places = _Places.of(program, size)
+        places = _Places.of(program, size, columns)
         if places is not None:
             plans.append((_score(program, places), _Cutting(program, size, places)))
     best = min(plans, key=lambda pair: pair[0], default=None)
@@ -82,15 +84,17 @@ def row_plan(program: Program) -> Plan | None:
     return best[1].plan()
 
 
-def _score(program: Program, places: _Places) -> tuple[int, int, int, int]:
+def _score(program: Program, places: _Places) -> tuple[int, int, int, int, int]:
     passes = {places.pass_of(k) for k in places.ends(program)}
     loads = [k for k, step in enumerate(program.instructions) if isinstance(step.action, Load)]
     rows = [(len(program.instructions[k].shape), places.axes[k]) for k in loads if places.axes[k] is not None]
     first = [ndim for ndim, axis in rows if axis == 0]
     largest = max((len(program.instructions[k].shape) for k in loads), default=0)
-    stepped = any(axis for ndim, axis in rows if ndim > 1)
+    across = sum(bool(places.axes[k]) for k in program.outputs)  # blocks of rows are turned when read, not when written
+    stepped = across or any(axis for ndim, axis in rows if ndim > 1)
     return (
         len(passes) * (STEPPED if stepped else 1),
+        across,
         largest - max((ndim for ndim, _ in rows), default=0),
         -sum(first),
         -sum(n for n, _ in rows),
@@ -100,34 +104,57 @@ def _score(program: Program, places: _Places) -> tuple[int, int, int, int]:
 # --- which axis of each value is the row axis
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """By instruction: the row axis (None: free of rows), and in which pass it is there."""
+    """By instruction: the row axis (None: free of rows), and in which pass it is there.
+
+    `sums` are sums over rows. `columns` have rows that no pass computes: arguments, and operations on whole columns;
+    `read` are the columns that those need from a pass.
+    """
 
     axes: tuple[int | None, ...]
     levels: tuple[int, ...]
     sums: frozenset[int]
+    columns: frozenset[int]
+    read: frozenset[int]
 
     @classmethod
-    def of(cls, program: Program, size: str) -> _Places | None:
+    def of(cls, program: Program, size: str, columns: bool = False) -> _Places | None:
         """Return the places of the axis `size`, or None if rows of it are not independent."""
         axes: list[int | None] = []
         levels: list[int] = []
         sums: set[int] = set()
+        there: set[int] = set()
+        read: set[int] = set()
         for k, step in enumerate(program.instructions):
             found = _row_label(step, axes, size)
             if found is None:
                 return None
-            label, is_sum = found
+            label, keeps = found
             axes.append(step.output.index(label) if label in step.output else None)
-            levels.append(max((levels[operand] for operand in step.operands), default=0) + is_sum)
-            if is_sum:
+            levels.append(max((levels[operand] for operand in step.operands), default=0))
+            if isinstance(step.action, Load):
+                there.add(k)
+            elif not keeps:
+                if not columns or not _is_of_columns(step, program):
+                    return None
+                there.add(k)
+                needed = {o for o in step.operands if axes[o] is not None} - there
+                levels[k] = max([levels[k], *(levels[o] + 1 for o in needed)])
+                read |= needed
+            elif label != NONE and label not in step.output:
                 sums.add(k)
-        return cls(tuple(axes), tuple(levels), frozenset(sums)) if any(a is not None for a in axes) else None
+                levels[k] += 1
+        if all(axis is None for axis in axes):
+            return None
+        return cls(tuple(axes), tuple(levels), frozenset(sums), frozenset(there), frozenset(read))
+
+    def is_of_a_pass(self, k: int) -> bool:
+        """True for rows that a pass computes."""
+        return self.axes[k] is not None and k not in self.columns
 
     def ends(self, program: Program) -> list[int]:
-        """The values that a pass is run for: sums by their operand's level, and rows that are results."""
-        wanted = [program.instructions[k].operands[0] for k in self.sums]
-        rows = [k for k in program.outputs if self.axes[k] is not None]
-        return [*self.sums, *rows] if wanted or rows else []
+        """The values that a pass is run for: sums, and rows that are results or read as columns."""
+        rows = [k for k in dict.fromkeys([*program.outputs, *sorted(self.read)]) if self.is_of_a_pass(k)]
+        return [*sorted(self.sums), *rows]
 
     def pass_of(self, k: int) -> int:
         """The pass that a value that a pass is run for comes from: a sum is there after it."""
@@ -138,7 +165,7 @@ NONE = -1  # no label: the value is free of rows
 
 
 def _row_label(step: Instruction, axes: Sequence[int | None], size: str) -> tuple[int, bool] | None:
-    """Return the label of the row axis and whether it is summed; None if the rows of this step are not independent."""
+    """Return the label of the row axis and whether each row is computed by itself; None if rows are mixed up."""
     if any(is_derived(n) and size in names_of(n) for n in step.shape):
         return None
     pairs = list(zip(step.operands, step.subscripts, strict=True))
@@ -147,11 +174,7 @@ def _row_label(step: Instruction, axes: Sequence[int | None], size: str) -> tupl
     if len(labels | made) > 1 or any(step.output.count(label) > 1 for label in made):
         return None
     label = next(iter(labels | made), NONE)
-    if label == NONE:
-        return NONE, False
-    if not _keeps_rows(step, label):
-        return None
-    return label, label not in step.output
+    return label, label == NONE or _keeps_rows(step, label)
 
 
 def _keeps_rows(step: Instruction, label: int) -> bool:
@@ -169,6 +192,13 @@ def _keeps_rows(step: Instruction, label: int) -> bool:
         case Contract():
             return all(sub.count(label) <= 1 for sub in step.subscripts)
     return label in step.output
+
+
+def _is_of_columns(step: Instruction, program: Program) -> bool:
+    """True for an operation on columns of numbers, which are little beside the data."""
+    shapes = [step.shape, *(program.instructions[o].shape for o in step.operands)]
+    largest = max(len(symbol.shape) for symbol in program.arguments)
+    return isinstance(step.action, Map) and not step.action.op.extents and max(map(len, shapes)) < min(2, largest)
 
 
 # --- cutting
@@ -199,16 +229,16 @@ class _Cutting:
 
     def _pass(self, level: int) -> Pass:
         places = self.places
-        gives = [k for k in dict.fromkeys([*sorted(places.sums), *self.program.outputs]) if self._ends_in(k, level)]
-        inside = self._reached(gives, lambda k: places.axes[k] is None or k in self.loads, set(gives) & places.sums)
+        gives = [k for k in places.ends(self.program) if places.pass_of(k) == level]
+
+        def is_outside(k: int) -> bool:
+            return not places.is_of_a_pass(k) or (k in places.read and places.pass_of(k) < level)
+
+        inside = self._reached(gives, is_outside, set(gives) & places.sums)
         takes = self._outside(inside, gives)
         program = self._part(inside, takes, gives, {self.size: self.block})
         axes = tuple(places.axes[k] for k in takes)
         return Pass(program, takes, axes, tuple(gives), tuple(places.axes[k] for k in gives), self.block)
-
-    def _ends_in(self, k: int, level: int) -> bool:
-        is_end = k in self.places.sums or (self.places.axes[k] is not None and k not in self.loads)
-        return is_end and self.places.pass_of(k) == level
 
     def _stretch(self, level: int, wanted: set[int], is_last: bool) -> Stretch:
         """What is free of rows and there at this level, from what earlier levels gave."""
@@ -228,7 +258,7 @@ class _Cutting:
         return Stretch(self._part(inside, takes, gives, {}), takes, tuple(gives))
 
     def _is_free(self, k: int) -> bool:
-        return self.places.axes[k] is None and k not in self.loads | self.numbers | self.places.sums
+        return not self.places.is_of_a_pass(k) and k not in self.loads | self.numbers | self.places.sums
 
     def _reached(self, ends: Iterable[int], is_outside: Callable[[int], bool], forced: set[int]) -> set[int]:
         """The instructions that the ends need, up to those that are outside; numbers are made where they are used."""

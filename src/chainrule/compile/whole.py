@@ -25,14 +25,13 @@ from chainrule.compile.loops import Loop, Nest
 from chainrule.compile.machine import Kernel
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
 from chainrule.compile.recipes import unfolded
+from chainrule.compile.side_by_side import with_turned
 from chainrule.compile.source import made_names, parameters, size_lines
 from chainrule.compile.writing import Names
 from chainrule.errors import DomainError
 from chainrule.expression.extent import is_derived
 
-LITTLE = 100_000  # steps of all loops, which take about as long as calling the kernels: 10 µs to 15 µs
-DEEP = 6  # steps that one in three loops or more counts as: products of matrices, of which kernels read blocks
-OF_A_CALL = 32  # steps that take as long as a call of exp
+LITTLE = 100_000  # steps of all loops that take as long as what is called otherwise, weighed as follows
 LONGEST = 150  # lines of a function that compiles within a second
 KERNEL = 'njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, no_cfunc_wrapper=True)'
 SCOPE = {
@@ -43,19 +42,34 @@ SCOPE = {
     "ordered": np.array,
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What one step counts as, against what is called otherwise: a step of a sum, of a product of matrices, a call."""
+
+    sums: int
+    products: int
+    calls: int
+
+
+# kernels do the same work, of products of matrices in blocks, and are called in 10 µs to 15 µs for all of the program
+BESIDE_KERNELS = Weights(1, 6, 32)
+# NumPy takes 1 µs for each instruction; BLAS is faster by 0.25 ns a step, vectorised exp by 3.5 ns a call
+BESIDE_NUMPY = Weights(2, 25, 350)
+
 # actions that read, of arrays whose sizes agree, only entries that exist: a slice may ask for others
 SAFE = Load | Length | Constant | Contract | Combine | Divide | Map
 
 Run = Callable[..., Any]
 
 
-def on_little_data(program: Program) -> Run:
+def on_little_data(program: Program, has_kernels: bool = True) -> Run:
     """Return a function of the arguments that returns the outputs, or None for what is not for it.
 
-    That is much data, arrays of more than one type, and programs that are not all loops. It takes arrays and NumPy
-    scalars whose shapes fit, then the given sizes.
+    That is much data, arrays of more than one type, and programs that are not all loops: they run in kernels, or as
+    NumPy code if there are none. It takes arrays and NumPy scalars whose shapes fit, then the given sizes.
     """
-    found = _whole(program)
+    found = _whole(program, has_kernels)
     if found is None:
         return lambda *arguments: None
     kernels = Kernel(found.kernel), Kernel(found.kernel)  # of float64, of float32
@@ -68,9 +82,9 @@ class _Whole:
     kernel: str  # the module of the compiled one
 
 
-def _whole(program: Program) -> _Whole | None:
+def _whole(program: Program, has_kernels: bool = True) -> _Whole | None:
     """Return the two functions, or None if loops in numba cannot do what the program says."""
-    found = unfolded(program)
+    found = with_turned(unfolded(program))
     if any(is_derived(n) for symbol in program.arguments for n in symbol.shape):
         return None
     if program.positions or not all(isinstance(step.action, SAFE) for step in found.instructions):
@@ -82,7 +96,9 @@ def _whole(program: Program) -> _Whole | None:
         lines = code.body()
     except DomainError:  # an operation that no loop computes
         return None
-    return _Whole(_entry_text(code), _kernel_text(code, lines)) if len(lines) <= LONGEST else None
+    if len(lines) > LONGEST:
+        return None
+    return _Whole(_entry_text(code, _much(code, has_kernels)), _kernel_text(code, lines))
 
 
 class _Code(NumbaCode):
@@ -111,6 +127,18 @@ class _Code(NumbaCode):
         return f"float({text})"
 
     @property
+    def rooms(self) -> dict[str, list[int]]:
+        """The arrays that are made, by name, with the values they hold: a result, or all others of one shape.
+
+        To make an array and pass it takes as long as some hundred steps.
+        """
+        rooms: dict[tuple[object, ...], list[int]] = {}
+        for k in self.arrays:
+            kind = (k,) if k in self.program.outputs else (k in self.zeros, *self.steps[k].shape)
+            rooms.setdefault(kind, []).append(k)
+        return {self.values[held[0]] if len(held) == 1 else f"w{n}": held for n, held in enumerate(rooms.values())}
+
+    @property
     def numbers(self) -> list[str]:
         """The outputs without axes, which the compiled function returns."""
         return list(dict.fromkeys(self.values[k] for k in self.program.outputs if not self.steps[k].shape))
@@ -119,36 +147,38 @@ class _Code(NumbaCode):
 # --- the compiled function
 def _kernel_text(code: _Code, lines: list[str]) -> str:
     text = "\n".join(lines)
-    taken = [*parameters(code.program, code.names), *(code.values[k] for k in code.arrays)]
+    taken = [*parameters(code.program, code.names), *code.rooms]
+    shared = [(own, held) for own, held in code.rooms.items() if len(held) > 1]
+    views = [f"{code.values[k]} = {own}[{n}]" for own, held in shared for n, k in enumerate(held)]
     result = [f"return {', '.join(code.numbers)}"] if code.numbers else []
-    body = "\n".join([*size_lines(code.program, code.names, text), *lines, *result])
+    body = "\n".join([*size_lines(code.program, code.names, text), *views, *lines, *result])
     called = "".join(f"{source}\n\n" for own, source in FUNCTIONS.items() if re.search(rf"\b{own}\(", text))
     return f"{HEADER}{called}@{KERNEL}\ndef kernel({', '.join(taken)}):\n{textwrap.indent(body, '    ')}\n"
 
 
 # --- the function in Python
-def _entry_text(code: _Code) -> str:
+def _entry_text(code: _Code, much: str) -> str:
     program, names = code.program, code.names
     taken = parameters(program, names)
     arrays = [own for own, symbol in zip(names.arguments, program.arguments, strict=True) if symbol.shape]
     lines = [
         *_bound_sizes(program, names),
-        f"if {_steps(code)} > {LITTLE}:\n    return None",
+        f"if {much}:\n    return None",
         *_types(program, names),
         f"if not ({' and '.join(f'{own}.flags.carray' for own in arrays)}):",
         *(f'    {own} = ordered({own}, order="C")' for own in arrays),
-        *(f"{code.values[k]} = {_made(code, k)}" for k in code.arrays),
+        *(f"{own} = {_made(code, held)}" for own, held in code.rooms.items()),
     ]
-    call = f"kernel({', '.join([*taken, *(code.values[k] for k in code.arrays)])})"
+    call = f"kernel({', '.join([*taken, *code.rooms])})"
     lines.append(f"{', '.join(code.numbers)} = {call}" if code.numbers else call)
     lines.append(f"return {', '.join(_results(code))}")
     return f"def little({', '.join(taken)}):\n{textwrap.indent(chr(10).join(lines), '    ')}\n"
 
 
-def _made(code: _Code, k: int) -> str:
-    sizes = [code.names.size(n) for n in code.steps[k].shape]
+def _made(code: _Code, held: list[int]) -> str:
+    sizes = [*([str(len(held))] if len(held) > 1 else []), *(code.names.size(n) for n in code.steps[held[0]].shape)]
     shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
-    return f"{'zeros' if k in code.zeros else 'empty'}({shape}, kind)"
+    return f"{'zeros' if held[0] in code.zeros else 'empty'}({shape}, kind)"
 
 
 def _bound_sizes(program: Program, names: Names) -> list[str]:
@@ -184,8 +214,16 @@ def _results(code: _Code) -> list[str]:
     return results
 
 
-def _steps(code: _Code) -> str:
-    """Write how many steps all loops take, what is slower counted as the steps that take as long."""
+def _much(code: _Code, has_kernels: bool) -> str:
+    """Write when the data is too much: when what is called otherwise takes less time."""
+    if has_kernels:
+        return f"{_steps(code, BESIDE_KERNELS)} > {LITTLE}"
+    calls = sum(not code.loops.is_renaming(k) for k in range(len(code.steps)))
+    return f"{_steps(code, BESIDE_NUMPY)} > {LITTLE * max(1, calls)}"
+
+
+def _steps(code: _Code, weights: Weights) -> str:
+    """Write how many steps all loops take, each with its weight."""
     names = code.names
     found: Counter[str] = Counter()
 
@@ -196,11 +234,12 @@ def _steps(code: _Code) -> str:
         else:
             extents = code.loops.extents(item.step)
             text = " * ".join(sorted(names.size(extents[i]) for i in item.order))
-            found[text] += DEEP if len(item.order) > 2 else 1
+            is_sum = code.loops.is_reduced(item.step)
+            found[text] += (weights.products if len(item.order) > 2 else weights.sums) if is_sum else 1
 
     for item in code.loops.body:
         count(item)
     for step in code.steps:
         if isinstance(step.action, Map) and CALL.search(step.action.op.loop.written({})):
-            found[" * ".join(sorted(map(names.size, step.shape)))] += OF_A_CALL
+            found[" * ".join(sorted(map(names.size, step.shape)))] += weights.calls
     return " + ".join(f"{times} * {text}" for text, times in found.items() if text) or "0"
