@@ -222,7 +222,7 @@ class _Writer:
         module = double if self.kind == "float64" else single
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
         parts = [part for part, is_used in (("turned", self._copied()), ("ahead", ahead)) if is_used]
-        return Kernel(head + _scalar_text(module) + "".join(map(_compiled_text, parts)) + definition, tuple(sizes))
+        return Kernel(head + _scalar_text(module) + "".join(map(compiled_text, parts)) + definition, tuple(sizes))
 
     def _results(self) -> list[tuple[int, int | None]]:
         return list(zip(self.program.outputs, self.task.results, strict=True))
@@ -373,7 +373,7 @@ def _scalar_text(module: ModuleType) -> str:
     return "\n".join([*constants, "", "", functions])
 
 
-def _compiled_text(name: str) -> str:
+def compiled_text(name: str) -> str:
     """Return functions on arrays that numba compiles; their file is read, not imported, because it imports numba."""
     source = files("chainrule.compile.scalars").joinpath(f"{name}.py").read_text(encoding="utf-8")
     return f"\n\n{source[source.index('# --- functions') :]}"
