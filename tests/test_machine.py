@@ -134,6 +134,15 @@ def test_what_has_no_words_goes_through_numba(monkeypatch: pytest.MonkeyPatch) -
     assert turned(np.array([2.5])) == 1.0
 
 
+def test_a_function_that_the_c_library_lacks_is_left_to_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LLVM would end the process."""
+    texts = by_numba(monkeypatch)
+    made = kernel("x", "return np.arcsinh(x[0])")
+    monkeypatch.setitem(import_module("chainrule.compile.llvm_text").CALLS, "arcsinh", "chainrule_has_no_such")
+    assert made(np.array([2.0])) == np.arcsinh(2.0)
+    assert len(texts) == 1
+
+
 def test_a_variable_of_two_types_is_not_guessed() -> None:
     module = import_module("chainrule.compile.llvm_module")
     text = f"{HEAD}{NJIT}def kernel(x):\n    t = 0\n    for i in range(3):\n        t = t + x[i]\n    return t\n"

@@ -1,4 +1,4 @@
-"""A plan of passes over rows -> a function of arrays: numba kernels, and BLAS block by block for products of matrices.
+"""A plan of passes over rows -> a function of arrays: compiled kernels, and BLAS by blocks for products of matrices.
 
 Little data goes through one function of the whole program, with rows or without. Much data without independent rows,
 and arrays of more than one type, run as the plain NumPy program.

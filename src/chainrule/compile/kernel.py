@@ -1,4 +1,4 @@
-"""A pass over rows -> the text of one numba kernel that reads every row once.
+"""A pass over rows -> the text of one kernel that reads every row once.
 
 Rows are taken in blocks that fit the cache. Within a block, values are computed in loop nests, in an order in which
 everything is there when it is read; what one nest leaves for another stands in small arrays of a block's length. Along
