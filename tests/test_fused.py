@@ -127,7 +127,7 @@ def test_short_rows(d: int) -> None:
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 def test_rows_become_lanes(kind: type) -> None:
     turned = importlib.import_module("chainrule.compile.scalars.turned").turned
-    for n, d in [(0, 9), (1, 9), (8, 8), (21, 1), (21, 7), (16, 10), (30, 17), (64, 24)]:
+    for n, d in [(0, 9), (1, 9), (8, 8), (21, 1), (9, 2), (24, 3), (21, 7), (16, 10), (30, 17), (64, 24)]:
         whole = np.arange(4.0 * n * (d + 1), dtype=kind).reshape(2 * n, 2 * (d + 1))
         record = np.zeros((n, d), [("a", kind), ("b", "i1")])["a"]  # its rows and entries are at odd distances
         for rows in (whole[:n, :d].copy(), whole[:n, 1 : d + 1], whole[1::2, ::-1][:n, :d], whole[::-2, :d], record):
@@ -145,6 +145,7 @@ def test_products_of_long_and_short_rows(d: int, k: int) -> None:
     values = arrays(exprs, d=d, k=k)
     agree(exprs, values)
     agree(exprs, {**values, "W": np.asfortranarray(values["W"]), "X": np.asfortranarray(values["X"])})
+    agree(exprs, {**values, "X": np.repeat(values["X"], 2, axis=0)[::2]})  # rows apart from each other
 
 
 @pytest.mark.parametrize("order", ["F", "strided", "reversed", "read-only", "transposed"])
@@ -268,6 +269,26 @@ def test_layers(centred: bool, kind: type) -> None:
     assert len(both(exprs)[0]._run.plan.passes) == 1
 
 
+@pytest.mark.parametrize("d", [33, 70, pytest.param(130, marks=pytest.mark.slow), 300, 1100])
+def test_rows_of_any_width_are_added(d: int) -> None:
+    X, w = cr.matrix("X", "N", "d"), cr.vector("w", "d")
+    exprs = [cr.sum(X**2, axis=0), X @ w]
+    for n in (1, 7, 1003):
+        agree(exprs, arrays(exprs, N=n, d=d))
+    values = arrays(exprs, np.float32, N=501, d=d)
+    values["X"][[3, 500], [5, 6]] = np.inf, np.nan
+    agree(exprs, values, rtol=1e-4)
+
+
+def test_sums_begin_at_zero_in_memory_that_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    exprs = layer(centred=True)
+    fused, values = both(exprs)[0], arrays(exprs, np.float32, N=2050, d=1000)
+    first = fused(**values)
+    for threads in "1", "3", "2":
+        monkeypatch.setenv("CHAINRULE_THREADS", threads)
+        assert all(np.array_equal(a, b) for a, b in zip(first, fused(**values), strict=True))
+
+
 # --- memory
 def test_results_that_somebody_holds_are_left_alone() -> None:
     X = cr.matrix("X", "N", "d")
@@ -292,6 +313,8 @@ def test_results_that_nobody_holds_are_used_again() -> None:
         found = kept.empty((larger,), other)
         assert found.shape == (larger,) and found.dtype == other
         del found
+    kept.empty((larger,), kind)[:] = 1
+    assert not kept.zeros((larger,), kind).any() and not kept.zeros((4,), kind).any()
     found = kept.empty((larger,), kind)
     found.setflags(write=False)
     del found

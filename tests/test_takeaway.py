@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,11 +31,15 @@ ATTENTION = {"Q": ("n", "d"), "K": ("n", "d"), "V": ("n", "d"), "tau": ()}
 ROWS = {"X": ("N", "d"), "gamma": "d", "beta": "d", "epsilon": ()}
 CENTRED = "(X - mean(X, axis=1, keepdims=True))"
 VARIANCE = f"mean({CENTRED}**2, axis=1, keepdims=True)"
+HEADS = [cr.symbol(name, ("h", "n", "d")) for name in "QKV"]
 BOUND: dict[str, Expr] = {
     "attention": cr.parse("softmax(tau * Q @ K.T) @ V", ATTENTION),
     "layer_norm": cr.parse(f"gamma * {CENTRED} / sqrt({VARIANCE} + epsilon**2) + beta", ROWS),
     "rms_norm": cr.parse("X / sqrt(mean(X**2, axis=1, keepdims=True) + epsilon**2)", ROWS),
     "cross_entropy": cr.parse("-mean(sum(Y * log(softmax(Z)), axis=1))", {"Y": ("N", "k"), "Z": ("N", "k")}),
+    "of_logits": cr.parse(
+        "-mean(sum(Y * log(softmax(X @ W)), axis=1))", {"X": ("N", "d"), "W": ("d", "k"), "Y": ("N", "k")}
+    ),
     "neuron": cr.parse("mean((y - max(0, X @ w + b))**2)"),
     "logistic": cr.parse("mean(softplus(-(y * (X @ w))))", {"X": ("N", "d"), "y": "N", "w": "d"}),
     "evidence": cr.parse("y @ inv(A @ A.T + eye(n)) @ y + logdet(A @ A.T + eye(n))", {"A": ("n", "m"), "y": "n"}),
@@ -49,6 +54,10 @@ BOUND: dict[str, Expr] = {
     "waves": cr.parse("sin(A * B) * (A * B) + A", {"A": ("n", "m"), "B": ("n", "m")}),
     "bells": cr.parse("exp(A * A + B**3)", {"A": ("n", "m"), "B": ("n", "m")}),
     "sums": cr.sum(cr.matrix("X", "N", "d"), axis=1),
+    "heads": cr.contract("hij,hjd->hid", cr.softmax(cr.contract("hid,hjd->hij", *HEADS[:2]) / 8), HEADS[2]),
+    "both_ways": cr.parse(
+        "sin((A - B) * A) * exp(B - A) + relu(B - A) + A / (B - A)", {"A": ("n", "m"), "B": ("n", "m")}
+    ),
 }
 PRODUCTS_AND_EXPONENTIALS = ("prod_others", "prod_pairs", "expm", "expm_frechet")
 LACKING = {
@@ -329,6 +338,22 @@ def test_bound_derivatives(backend: str, tmp_path: Path) -> None:
     for name, parts in expected.items():
         for k, wanted in enumerate(parts):
             close(results[f"{name}.{k}"], np.asarray(wanted))
+
+
+@pytest.mark.backend("torch")
+def test_types_are_joined_in_torch(tmp_path: Path) -> None:
+    """What is written over has the type of the result: float32 does not hold float64."""
+    torch = pytest.importorskip("torch")
+    scope: dict[str, Any] = {}
+    exec(cr.source(BOUND["waves"], "torch", "waves"), scope)  # code of our own writing
+    A, B = (torch.rand(3, 4, dtype=kind, requires_grad=True) for kind in (torch.float32, torch.float64))
+    found = scope["waves"](A, B)
+    product = A.double() * B
+    wanted = torch.sin(product) * product + A
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, wanted, rtol=1e-14, atol=0)
+    slopes = [torch.autograd.grad(f, [A, B], torch.ones_like(f)) for f in (found, wanted)]
+    torch.testing.assert_close(slopes[0][1], slopes[1][1], rtol=1e-14, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from chainrule.compile.dialects import IN_JAX, IN_NUMPY, IN_TORCH, Dialect
 from chainrule.compile.groups import fused
 from chainrule.compile.large import gram, in_blocks
 from chainrule.compile.program import Program
+from chainrule.compile.recipes import shared
 from chainrule.errors import DomainError
 from chainrule.expression.node import Symbol
 
@@ -75,8 +76,8 @@ class NumPy(Backend):
         return {**super().scope(), "in_blocks": in_blocks, "gram": gram}
 
     def planned(self, program: Program) -> Program:
-        """Return the program with its entry-by-entry groups as one step each."""
-        return fused(program)
+        """Return the program with recipes that share their parts, and its entry-by-entry groups as one step each."""
+        return fused(shared(program))
 
     def arguments(self, program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
         """Return arrays and NumPy scalars of one type."""

@@ -11,9 +11,10 @@ from typing import Any
 from chainrule.compile.assembly import LIBRARIES, assembled, formulas, helpers
 from chainrule.compile.dialects import IN_JAX, IN_TORCH_UNRECORDED, Dialect
 from chainrule.compile.differentiable import Differentiable, differentiable
-from chainrule.compile.in_place import InPlace
+from chainrule.compile.in_place import InPlace, over
 from chainrule.compile.lifetimes import Origins, origins_of
 from chainrule.compile.program import Program
+from chainrule.compile.signs import signs_last
 from chainrule.compile.source import (
     Body,
     argument_comments,
@@ -21,7 +22,7 @@ from chainrule.compile.source import (
     function_body,
     parameters,
     readable_names,
-    with_shape,
+    written,
 )
 from chainrule.compile.thin import thin_last
 from chainrule.compile.writing import Names
@@ -29,7 +30,7 @@ from chainrule.errors import DomainError
 from chainrule.expression.node import Apply, Expr, walk
 
 Sampler = Callable[[list[Expr]], tuple[Mapping[str, Any], Mapping[str, int]]]  # -> values of symbols, sizes
-TAKEN = LIBRARIES | {"ctx", "inputs", "output", "unused", "saved", "value", "once_differentiable"}
+TAKEN = LIBRARIES | {"ctx", "inputs", "output", "unused", "saved", "value", "once_differentiable", over.__name__}
 
 
 class Bound:
@@ -73,8 +74,10 @@ class Bound:
     def forward_lines(self, tail: Callable[[list[str]], str]) -> str:
         """Write the forward program; `tail` writes its last line, given what it returns."""
         program, body = self.parts.forward, self.forward_body()
-        lines = [with_shape(line.text, line.shape, self.names) for line in body.lines]
-        return "\n".join([*argument_comments(program, self.names), *body.head, *lines, tail(body.results)])
+        lines = written(body, self.names, self.dialect)
+        return "\n".join(
+            [*argument_comments(program, self.names), *body.head, *map("\n".join, lines), tail(body.results)]
+        )
 
     def backward_comments(self) -> list[str]:
         """Return the shapes of what the backward program is given, but for the arguments."""
@@ -113,7 +116,7 @@ def bound_in_jax(e: Expr, name: str, sampler: Sampler | None = None) -> str:
         return f"value = {results[0]}\nreturn value, {_tuple([*kept, *value, *results[1:]]) if bound.given else '()'}"
 
     body = bound.backward_body()
-    lines = [with_shape(line.text, line.shape, bound.backward_names) for line in body.lines]
+    lines = [text for texts in written(body, bound.backward_names, bound.dialect) for text in texts]
     unpack = [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = saved"] if bound.given else []
     backward = [*unpack, *bound.backward_comments(), *body.head, *lines, f"return {_tuple(body.results)}"]
     blocks = [
@@ -136,17 +139,23 @@ class BoundInTorch(Bound):
         super().__init__(e, name, IN_TORCH_UNRECORDED)
 
     def planned(self, parts: Differentiable) -> Differentiable:
-        """Return the programs with thin factors where they cost least."""
-        return replace(parts, forward=thin_last(parts.forward), backward=thin_last(parts.backward))
+        """Return the programs with signs and thin factors where they cost least."""
+        forward, backward = (thin_last(signs_last(program)) for program in (parts.forward, parts.backward))
+        return replace(parts, forward=forward, backward=backward)
 
     def forward_body(self) -> Body:
         """Write the forward pass in place where it can be."""
         arguments = [frozenset({k}) for k in range(len(self.names.arguments))]
-        return body_of(InPlace(self.parts.forward, self.names, self.dialect, arguments))
+        return self._body(InPlace(self.parts.forward, self.names, self.dialect, arguments))
 
     def backward_body(self) -> Body:
         """Write the backward pass in place where it can be."""
-        return body_of(InPlace(self.parts.backward, self.backward_names, self.dialect, self.origins))
+        return self._body(InPlace(self.parts.backward, self.backward_names, self.dialect, self.origins))
+
+    def _body(self, primitives: InPlace) -> Body:
+        body = body_of(primitives)
+        self.helpers |= primitives.called
+        return body
 
     @property
     def origins(self) -> Origins:
@@ -218,12 +227,12 @@ def _torch_backward(bound: BoundInTorch, sizes: Sequence[str]) -> list[str]:
     lines += [*bound.backward_comments(), *body.head]
     users = users_of(program)
     before: frozenset[int] = frozenset(range(count))
-    for line in body.lines:
+    for line, texts in zip(body.lines, written(body, names, bound.dialect), strict=True):
         asked = users[line.step]
         if asked != before and len(asked) < count:
             lines.append(f"if {' or '.join(f'ctx.needs_input_grad[{k}]' for k in sorted(asked))}:")
         before = asked
-        lines.append("    " * (len(asked) < count) + with_shape(line.text, line.shape, names))
+        lines += [_indented(text, len(asked) < count) for text in texts]
     for k, (slope, result) in enumerate(zip(bound.slopes, body.results, strict=True)):
         lines.append(f"{slope} = {result} if ctx.needs_input_grad[{k}] else None")
     return [*lines, f"return {', '.join([*bound.slopes, *nothing])}"]

@@ -95,17 +95,22 @@ TORCH: Spellings = {
     "copied": "$x.clone()",
 }
 
-# torch where it records no derivative: values are written over those that nobody reads any more
+# torch where it records no derivative: values are written over those that nobody reads any more; by a function of two
+# arrays with `over`, unless all that is computed varies in the same batches
+OVER: Mapping[str, tuple[str, str]] = {
+    "multiplied": ("mul", "$y"),
+    "divided": ("div", "$y"),
+    "added": ("add", "$y"),
+    "added, scaled": ("add", "$y, alpha=$c"),
+    "subtracted": ("sub", "$y"),
+    "product added": ("addcmul", "$y"),
+    "product added, scaled": ("addcmul", "$y, value=$c"),
+}
 TORCH_IN_PLACE: Spellings = {
     **TORCH,
-    "multiplied": "$x.mul_($y)",
-    "divided": "$x.div_($y)",
+    **{name: f"$x.{function}_({given})" for name, (function, given) in OVER.items()},
+    **{f"{name}, batched": f'over($x, "{function}", {given})' for name, (function, given) in OVER.items()},
     "negated": "$x.neg_()",
-    "added": "$x.add_($y)",
-    "added, scaled": "$x.add_($y, alpha=$c)",
-    "subtracted": "$x.sub_($y)",
-    "product added": "$x.addcmul_($y)",
-    "product added, scaled": "$x.addcmul_($y, value=$c)",
     "mapped": "$x.${function}_()",
     "sum with a product": "$xp.addcmul($x, $y)",
     "sum with a product, scaled": "$xp.addcmul($x, $y, value=$c)",

@@ -8,7 +8,7 @@ from math import prod
 
 from chainrule.compile.contraction import nominal, step_cost
 from chainrule.compile.lower import lower, lower_as_written, ordered_symbols
-from chainrule.compile.program import Constant, Instruction, Length, Load, Program
+from chainrule.compile.program import Combine, Constant, Contract, Instruction, Length, Load, Map, Program
 from chainrule.derivative.differentiate import rebuilt, vjp
 from chainrule.expression.extent import names_of
 from chainrule.expression.node import Apply, Expr, Symbol, walk
@@ -56,7 +56,8 @@ def differentiable(e: Expr) -> Differentiable:
 def _shared(*exprs: Expr) -> list[Expr]:
     """Return the form to compute with, in which f(z) is exp(ln f(z)) for an f on a whole axis whose logarithm is there.
 
-    So the backward pass of a cross-entropy reads what its forward pass made: softmax(z) is exp(z − logsumexp(z)).
+    So the backward pass of a cross-entropy reads what its forward pass made: softmax(z) is exp(z − logsumexp(z)). Of an
+    argument it is made anew (`_is_redone`), by one call.
     """
     exprs = tuple(stable(e) for e in exprs)
     nodes = walk(*exprs)
@@ -64,7 +65,10 @@ def _shared(*exprs: Expr) -> list[Expr]:
     done: dict[Expr, Expr] = {}
     for node in nodes:
         done[node] = rebuilt(node, [done[arg] for arg in node.args])
-        if isinstance(node, Apply) and node.op.core.output and done[node] is node and node.op.logarithm is None:
+        is_of_argument = all(isinstance(arg, Symbol) for arg in node.args)
+        if not isinstance(node, Apply) or is_of_argument:
+            continue
+        if node.op.core.output and done[node] is node and node.op.logarithm is None:
             logarithm = stable(log(node))
             if logarithm in present and node not in walk(logarithm):
                 done[node] = exp(logarithm)
@@ -80,19 +84,48 @@ def _unused(name: str, e: Expr) -> str:
 def _backward_steps(joint: Program, value: int, outputs: Sequence[int]) -> tuple[list[int], list[int]]:
     """Return the instructions of the backward program, and those of the forward one whose values are saved.
 
-    What costs nothing (an argument, a number, a view) is done again.
+    What costs nothing (an argument, a number, a view) is done again, and so are an outer product, which is written
+    without reading anything large, and what one call makes of an argument.
     """
     steps, numbers = joint.instructions, joint.numbers
     needed, saved = set(outputs), set()
+    redone: set[int] = set()
     for k in range(len(steps) - 1, -1, -1):
         if k not in needed:
             continue
         is_cheap = isinstance(steps[k].action, Load | Length | Constant) or steps[k].is_view or k in numbers
-        if k > value or is_cheap:
+        is_cheap = is_cheap or (k != value and _is_outer(steps, k))
+        if k != value and _is_redone(steps, k):
+            redone.update((k, *steps[k].operands))
+        if k > value or is_cheap or k in redone:
             needed.update(steps[k].operands)
         else:
             saved.add(k)
     return sorted(needed - saved), sorted(saved)
+
+
+def _is_outer(steps: Sequence[Instruction], k: int) -> bool:
+    step = steps[k]
+    is_product = isinstance(step.action, Contract) and len(step.operands) == 2 and not step.summed
+    return is_product and all(0 < len(steps[operand].shape) < len(step.shape) for operand in step.operands)
+
+
+def _is_redone(steps: Sequence[Instruction], k: int) -> bool:
+    """True for f(z) and z − f(z), f along one axis of an argument z, as softmax and its logarithm are.
+
+    To make the array again takes hardly longer than to read it, and less than memory that is fresh because it was kept.
+    """
+    step = steps[k]
+    first = steps[step.operands[0]] if step.operands else step
+    match step.action:
+        case Map(op):
+            return op.core.inputs == (op.core.output,) and len(op.core.output) == 1 and isinstance(first.action, Load)
+        case Combine():
+            parts = [steps[operand] for operand in step.operands]
+            made = [part for part in parts if isinstance(part.action, Map) and part.action.op.code.less]
+            loads = [operand for operand in step.operands if isinstance(steps[operand].action, Load)]
+            return len(made) == len(loads) == 1 and len(parts) == 2 and list(made[0].operands) == loads
+    return False
 
 
 def _kept(joint: Program, needed: Sequence[int], saved: Sequence[int]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.gram import gram
 from chainrule.compile.groups import at_grams, fused
-from chainrule.compile.kernel import kernel_of
+from chainrule.compile.kernel import UNROLLED, kernel_of
 from chainrule.compile.large import in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
 from chainrule.compile.machine import Kernel
@@ -32,6 +32,8 @@ from chainrule.expression.extent import extent_of
 
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
 SHORT = 32  # entries of an axis below which the rows are the inner loop
+IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
+STREAMS = Stride(8)  # longer rows at a time
 NARROW = 64  # columns up to which products of matrices within a block of rows are loops
 REMEMBERED = 64  # shapes for which a call is laid out once
 
@@ -232,7 +234,9 @@ class RowPass:
     def _kernel(
         self, kind: str, wide: frozenset[str], extents: Mapping[str, int]
     ) -> tuple[Callable[..., Any], tuple[str, ...]] | None:
+        size = np.dtype(kind).itemsize
         steps = {n: _stride_of(extent) for n, extent in extents.items() if n not in wide}
+        steps |= {n: _added_of(extents[n] * size) for n in sorted(wide) if n != self.step.size}
         key = (kind, wide, *steps.values())
         if key not in self._kernels:
             written = kernel_of(self.step, kind, wide, steps)
@@ -244,3 +248,14 @@ def _stride_of(extent: int) -> Stride:
     """How many steps at a time a short loop takes: as many as leave the smallest rest."""
     steps = 4 if extent > NARROW else min((1,) if extent == 1 else (4, 5, 3, 2), key=lambda u: extent % u)
     return Stride(steps, extent % steps == 0)
+
+
+def _added_of(row_bytes: int) -> Stride:
+    """How many rows that come from memory are added to sums at a time.
+
+    Shorter rows than those in turn cost less than the sums that they are added to, and longer ones are streams of their
+    own.
+    """
+    if row_bytes in IN_TURN:
+        return Stride(1)
+    return UNROLLED if row_bytes < IN_TURN.start else STREAMS

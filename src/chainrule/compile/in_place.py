@@ -6,7 +6,8 @@ For code in which the library records no derivative, such as that of an `autogra
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from chainrule.compile.dialects import Dialect
 from chainrule.compile.lifetimes import Lifetimes, Origins
@@ -18,6 +19,15 @@ from chainrule.expression.shape import Scalar
 OF_ONE_ARRAY = re.compile(r"\$xp\.(\w+)\(\$\w+\)")
 
 
+def over(x: Any, function: str, *others: Any, **scale: Any) -> Any:
+    """Return x.function(*others), written over x if that has its type, and its batches in torch.func.vmap."""
+    same = all(other.dtype == x.dtype for other in others)
+    try:
+        return getattr(x, f"{function}_" if same else function)(*others, **scale)
+    except RuntimeError:  # others have a batch that x lacks
+        return getattr(x, function)(*others, **scale)
+
+
 class InPlace(Primitives):
     """Writes instructions in place where an operand may hold the result, and products into the sums they belong to."""
 
@@ -25,6 +35,7 @@ class InPlace(Primitives):
         super().__init__(program, names, dialect)
         self.lifetimes = Lifetimes(program, self.nested, origins)
         self.variable: dict[int, str] = {}  # by step, the variable that its line writes over
+        self.called: dict[str, Callable[..., Any]] = {}  # functions of this file that lines call
         self.factors: dict[int, list[str]] = {}  # by step, what the product is of that is written within a line
 
     def longest_part(self, step: Instruction) -> int:
@@ -34,7 +45,8 @@ class InPlace(Primitives):
     def _line_of(self, k: int, text: str) -> tuple[str, str]:
         self.factors.pop(k, None)
         if k in self.variable:
-            return text, self.variable[k]
+            name = self.variable[k]
+            return f"{name} = {text}" if text.startswith("over(") else text, name
         return super()._line_of(k, text)
 
     def _statement(self, k: int, step: Instruction, name: str) -> list[str]:
@@ -55,7 +67,9 @@ class InPlace(Primitives):
         """Write the step over one of its operands; "" if it cannot be."""
         action = step.action
         unscaled = action.coefficients if isinstance(action, Combine) else ()
-        for position in sorted(self.lifetimes.holders(k), key=lambda p: bool(unscaled) and unscaled[p] != 1):
+        alike = [self.lifetimes.is_alike(operand, k) for operand in step.operands]
+        rank = [(not same, bool(unscaled) and unscaled[p] != 1) for p, same in enumerate(alike)]
+        for position in sorted(self.lifetimes.holders(k), key=lambda p: rank[p]):
             text = self._written_over(step, position)
             if text:
                 held = step.operands[position]
@@ -72,7 +86,7 @@ class InPlace(Primitives):
                 return self._product_over(step, position)
             case Divide(is_length=False) if position == 0:
                 x, y = self._aligned(step)
-                return self.spell("divided", x=x, y=unwrapped(y))
+                return self._spell_over("divided", x, unwrapped(y), self._is_alike(step, 0, 1))
             case Combine(coefficients) if not self.less(step):
                 return self._sum_over(step, position, coefficients)
             case Map(op) if op.is_elementwise and len(step.operands) == 1:
@@ -81,17 +95,28 @@ class InPlace(Primitives):
                     return self.spell("mapped", x=self._aligned(step)[0], function=call[1])
         return ""
 
+    def _is_alike(self, step: Instruction, position: int, *others: int) -> bool:
+        """True if an operand varies with all that the other ones, by position, vary with."""
+        return self.lifetimes.is_alike(step.operands[position], *(step.operands[other] for other in others))
+
+    def _spell_over(self, primitive: str, x: str, y: str, alike: bool, c: str = "") -> str:
+        """Write a function of two arrays over the first; if they are not alike, the code finds out whether it can."""
+        if not alike:
+            self.called[over.__name__] = over
+        return self.spell(primitive if alike else f"{primitive}, batched", x=x, y=y, c=c)
+
     def _product_over(self, step: Instruction, position: int) -> str:
         """Write a product, or the sum of one; a sum over a matrix product is no such thing."""
         labels = step.subscripts[position]
         other = step.operands[1 - position], step.subscripts[1 - position]
+        alike = self._is_alike(step, position, 1 - position)
         if not step.summed:
             x, y = self._aligned(step)[position], self._aligned(step)[1 - position]
-            return self.spell("multiplied", x=x, y=unwrapped(y))
+            return self._spell_over("multiplied", x, unwrapped(y), alike)
         if set(other[1]) != set(labels) or not step.output:
             return ""
         y = self.transposed(self.texts[other[0]], other[1], labels)
-        x = self.spell("multiplied", x=self.texts[step.operands[position]], y=unwrapped(y))
+        x = self._spell_over("multiplied", self.texts[step.operands[position]], unwrapped(y), alike)
         kept = tuple(i for i in labels if i in step.output)
         return self.transposed(self.spell("sum", x=x, axes=self.axes_of(labels, step.output)), kept, step.output)
 
@@ -103,24 +128,25 @@ class InPlace(Primitives):
             text = self.spell("negated", x=text)
         elif c != 1:
             text = self.spell("multiplied", x=text, y=unwrapped(literal(c)))
+        done = [position]
         for k, term in enumerate(texts):
             if k != position:
-                text = self._added(text, step, k, term, coefficients[k])
+                alike = any(self._is_alike(step, held, k) for held in done)
+                text = self._added(text, step, k, term, coefficients[k], alike)
+                done.append(k)
         return text
 
-    def _added(self, text: str, step: Instruction, position: int, term: str, c: Scalar) -> str:
+    def _added(self, text: str, step: Instruction, position: int, term: str, c: Scalar, alike: bool) -> str:
         """Write what adds c t in place: a product goes by its factors, so that it is never an array."""
-        factors = self._factors(step, position)
+        factors, scale = self._factors(step, position), unwrapped(literal(c))
         if factors:
-            return self.spell(
-                f"product added{'' if c == 1 else ', scaled'}", x=text, y=factors, c=unwrapped(literal(c))
-            )
+            return self._spell_over(f"product added{'' if c == 1 else ', scaled'}", text, factors, alike, scale)
         value = self._constant(step.operands[position])
         if value is not None:
             term = literal(value)
         if c in (1, -1):
-            return self.spell("added" if c == 1 else "subtracted", x=text, y=unwrapped(term))
-        return self.spell("added, scaled", x=text, y=unwrapped(term), c=unwrapped(literal(c)))
+            return self._spell_over("added" if c == 1 else "subtracted", text, unwrapped(term), alike)
+        return self._spell_over("added, scaled", text, unwrapped(term), alike, scale)
 
     def _factors(self, step: Instruction, position: int) -> str:
         """Return the factors of a term that is a product of arrays and has no line of its own; "" if it is not one."""

@@ -33,8 +33,7 @@ from chainrule.compile.rows import Pass
 from chainrule.compile.scalars import double, single
 from chainrule.expression.shape import Shape
 
-UNROLLED = Stride(4)
-ADDED = Stride(8)  # rows that are added to sums at a time: the sums are read and written once for all of them
+UNROLLED = Stride(4)  # also of rows that are added to sums: the sums are read and written once for all of them
 PAIRED = Stride(4)  # rows of a product of matrices at a time: with five columns, its sums fit into 32 registers
 LINE = 16  # entries that fill a line of the cache or two
 STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
@@ -66,8 +65,8 @@ def kernel_of(task: Pass, kind: str, wide: Collection[str], steps: Mapping[str, 
     """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.
 
     `wide` are the sizes whose loops are inner ones. There is no kernel for operations that have no scalar code, and
-    for products of matrices of two wide sizes. `steps` says how many steps at a time a loop over another size takes,
-    where it is not four.
+    for products of matrices of two wide sizes. `steps` says, where it is not four, how many steps at a time a loop over
+    another size takes, and how many rows of a wide size, fresh from memory, are added to sums at a time.
     """
     body = expanded(task.program)
     if body is None:
@@ -232,7 +231,7 @@ class _Writer:
         inner = {n: (f"j{k}", f"n_{self.sizes.index(n)}") for k, n in enumerate(space)}
         narrow, wide = [n for n in space if n not in self.wide], [inner[n] for n in space if n in self.wide]
         outer = [inner[n] for n in narrow]
-        unroll = self._unrolled(level, narrow, bool(wide), roots)
+        unroll = self._unrolled(level, narrow, [n for n in space if n in self.wide], roots)
         loops = [*outer, ("i", "size"), *wide]
         if wide and not any(self.is_row_sum(k) for k in roots):
             # rows come from memory one after the other, each for all columns; what adds to memory has the rows next to
@@ -255,10 +254,12 @@ class _Writer:
             products[-1].ahead += (f"asked(r{p}, hi, hi + size, $part, $parts)",)
         return True
 
-    def _unrolled(self, level: int, narrow: Sequence[str], wide: bool, roots: Sequence[int]) -> tuple[Stride, ...]:
+    def _unrolled(
+        self, level: int, narrow: Sequence[str], wide: Sequence[str], roots: Sequence[int]
+    ) -> tuple[Stride, ...]:
         """How many steps at a time the outer loops take; only sums gain by more than one."""
         is_sum = all(self.program.instructions[k].summed for k in roots)
-        if not is_sum or (len(narrow) + wide == 1 and self.grouping.is_costly(roots)):
+        if not is_sum or (len(narrow) + len(wide) == 1 and self.grouping.is_costly(roots)):
             return ()  # copies of a call gain nothing and take long to compile
         within = tuple(self.steps.get(n, UNROLLED) for n in narrow)
         if not wide:
@@ -266,7 +267,8 @@ class _Writer:
         if narrow:
             return (*within, PAIRED)
         if any(self.is_row_sum(k) for k in roots):
-            return (ADDED,)
+            rows = UNROLLED if level > 0 else self.steps.get(wide[0], UNROLLED)
+            return (rows,) if rows.steps > 1 else ()
         # one row after the other comes from memory faster than several side by side
         return (UNROLLED,) if level > 0 else ()
 

@@ -19,6 +19,7 @@ LONG_BLOCK = 1 << 18  # bytes of a block of such rows: part of a second cache
 BLAS_BLOCK = 1 << 23  # bytes of a block that goes through BLAS
 FEWEST, MOST = 8, 1024  # rows of a block
 LONG_FEWEST = 16
+SUM = np.dtype(np.float64)  # the type of sums over rows
 LANES = 64  # rows of a block at least where the rows are the inner loop
 
 Values = list[Any]  # of a whole program, by number
@@ -122,7 +123,7 @@ class Layout:
         whole: list[Any] = []
         for shape, axis, room in zip(self.shapes, self.step.results, self.rooms, strict=True):
             if axis is None:
-                results.append(np.zeros((cut.chunks, *shape)))
+                results.append(room.zeros((cut.chunks, *shape), SUM))
                 whole.append(None)
             else:
                 array = room.empty((*shape[:axis], rows, *shape[axis:]), self.kind)

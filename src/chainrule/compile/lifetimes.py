@@ -1,8 +1,8 @@
 """Which steps of a program may write their result over an operand.
 
-An operand can hold the result if it is an array of its own that nobody reads later, and if it varies with all that the
-result varies with. The last condition is for batches: an array that is the same for the whole batch (`torch.func.vmap`)
-cannot hold a result that differs within it. What comes of the same arguments is batched alike, and has one type.
+An operand can hold the result if it is an array of its own that nobody reads later. It surely can if it varies with all
+that the result varies with: what comes of the same arguments is batched alike, and has one type. Otherwise that shows
+when the code runs: what is the same for a whole batch (`torch.func.vmap`) cannot hold what differs within it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Lifetimes:
         every = {i for sub in step.subscripts for i in sub} | set(step.output)
         if set(labels) != every or len(set(labels)) < len(labels) or len(labels) < max(self.ndim, 1):
             return False
-        if step.operands.count(number) > 1 or not self.origins[number] >= self.origins[k]:
+        if step.operands.count(number) > 1:
             return False
         chain = {k, number}
         while self.steps[number].is_transpose:
@@ -67,6 +67,10 @@ class Lifetimes:
             len(step.operands) == 2 and action.coefficients[position] == 1
         )
         return _is_fresh(self.steps[number]) and self._is_read_last(number, chain, k, is_one_call)
+
+    def is_alike(self, number: int, *others: int) -> bool:
+        """True if a value varies with all that the others vary with."""
+        return all(self.origins[number] >= self.origins[other] for other in others)
 
     def _is_read_last(self, number: int, chain: Collection[int], k: int, is_one_call: bool) -> bool:
         """True if all that reads the memory of a value has run before step k; `chain` are the views that k reads.
@@ -84,7 +88,7 @@ class Lifetimes:
 
     def _is_within(self, number: int, k: int) -> bool:
         """True if a step is written within an operand of step k: Python works out the operands of a call first."""
-        while number in self.nested and len(self.users[number]) == 1:
+        while number != k and number in self.nested and len(self.users[number]) == 1:
             (number,) = self.users[number]
         return number == k
 

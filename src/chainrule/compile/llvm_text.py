@@ -35,6 +35,7 @@ CALLS = {
     "arccosh": "acosh", "arctanh": "atanh", "cbrt": "cbrt", "erf": "erf", "exp": "exp", "expm1": "expm1", "log": "log",
     "log1p": "log1p", "tanh": "tanh",
 }  # fmt: skip
+CONVERSIONS = {"T", "F", "I", "float", "np.float64", "np.float32", "np.int64", "np.int32"}
 ALIGNED = 64  # bytes: a line of a cache
 
 
@@ -379,8 +380,12 @@ class Body:
 
 
 def _is_alone(node: ast.expr) -> bool:
-    """True for what is computed only where it is asked for: an entry may not exist, and a call takes long."""
-    return any(isinstance(part, ast.Subscript | ast.Div | ast.Call) for part in ast.walk(node))
+    """True for what is computed only where it is asked for: an entry may not exist, and a function takes long."""
+    for part in ast.walk(node):
+        is_call = isinstance(part, ast.Call) and ast.unparse(part.func) not in CONVERSIONS
+        if is_call or isinstance(part, ast.Subscript | ast.Div):
+            return True
+    return False
 
 
 def _type(kind: Any) -> str:

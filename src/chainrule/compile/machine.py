@@ -20,6 +20,7 @@ from chainrule.compile.kernel_files import kept_bytes, kernel_module
 from chainrule.compile.llvm_module import HEADER, PYTHON, Layout, layout_of, llvm_module
 from chainrule.compile.llvm_values import Unwritten
 
+FIRST = 16, 0, 0  # the version of LLVM from which on a pointer is just that
 FASTCALL = 0x80  # a function that is given a vector of arguments and their number
 
 
@@ -102,6 +103,8 @@ def _llvm() -> Any:
     if not _is_known():
         raise Unwritten("another Python")
     llvm = import_module("llvmlite.binding")
+    if llvm.llvm_version_info < FIRST:
+        raise Unwritten("an LLVM whose pointers have types")
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     for name in PYTHON:

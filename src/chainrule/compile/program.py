@@ -307,23 +307,32 @@ class Recorder:
         else, as u + A and its transpose do, there is one.
         """
         terms = [self._base(k, sub) for k, sub in zip(operands, subscripts, strict=True)]
-        operands, subscripts = [k for k, _ in terms], [sub for _, sub in terms]
-        coefficients: Sequence[Scalar] = ()
-        if isinstance(action, Combine):
-            ordered = sorted(zip(operands, action.coefficients, subscripts, strict=True), key=lambda t: t[0])
-            coefficients, terms = [c for _, c, _ in ordered], [(k, sub) for k, _, sub in ordered]
-        names: dict[int, int] = {}
-        for i in (i for _, sub in terms for i in sub):
-            names.setdefault(i, len(names))
-        kind = action if isinstance(action, Map) else None
-        key = (kind, *coefficients, *((k, tuple(names[i] for i in sub)) for k, sub in terms))
+        key, names = self._entrywise_key(action, terms)
         found = self._entrywise.get(key)
         if found is not None:
             back = {new: old for old, new in names.items()}
             return found[0], tuple(back[i] for i in found[1])
-        number = self.record(action, operands, subscripts, output, shape)
+        number = self.record(action, [k for k, _ in terms], [sub for _, sub in terms], output, shape)
         self._entrywise[key] = (number, tuple(names[i] for i in output))
         return number, output
+
+    def has_entrywise(self, action: Combine | Map, operands: Sequence[int], subscripts: Sequence[Subscripts]) -> bool:
+        """True if `entrywise` would find the instruction, its axes in whichever order."""
+        terms = [self._base(k, sub) for k, sub in zip(operands, subscripts, strict=True)]
+        return self._entrywise_key(action, terms)[0] in self._entrywise
+
+    @staticmethod
+    def _entrywise_key(
+        action: Combine | Map, terms: Sequence[tuple[int, Subscripts]]
+    ) -> tuple[tuple[object, ...], dict[int, int]]:
+        """What is the same for two instructions that differ in the order of axes or of terms, and the axes' names."""
+        coefficients: Sequence[Scalar] = ()
+        if isinstance(action, Combine):
+            ordered = sorted(zip(terms, action.coefficients, strict=True), key=lambda t: t[0][0])
+            coefficients, terms = [c for _, c in ordered], [term for term, _ in ordered]
+        names = {i: n for n, i in enumerate(dict.fromkeys(i for _, sub in terms for i in sub))}
+        kind = action if isinstance(action, Map) else None
+        return (kind, *coefficients, *((k, tuple(names[i] for i in sub)) for k, sub in terms)), names
 
     def view(self, a: int, labels: Subscripts, output: Subscripts) -> int:
         """Return `a` with the axes named by `output`: a transpose, a diagonal, a sum over what is missing."""
@@ -353,9 +362,7 @@ class Recorder:
             ((a, subscripts[0]), (b, subscripts[1])),
             ((b, subscripts[1]), (a, subscripts[0])),
         ):
-            names: dict[int, int] = {}
-            for i in (*sub_x, *sub_y):
-                names.setdefault(i, len(names))
+            names = {i: n for n, i in enumerate(dict.fromkeys((*sub_x, *sub_y)))}
             key = (
                 x,
                 y,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 
 from chainrule.compile.lower import lower_as_written
@@ -18,11 +19,28 @@ def expanded(program: Program) -> Program | None:
 
 def unfolded(program: Program) -> Program:
     """Return the program in which every operation that has a recipe is replaced by it."""
+    return _replaced(program, range(len(program.instructions)))
+
+
+def shared(program: Program) -> Program:
+    """Return the program in which operations on the same axis that have recipes share what these have in common.
+
+    So softmax(z) and logsumexp(z) take one exponential together.
+    """
+    found: dict[tuple[object, ...], list[int]] = {}
+    for k, step in enumerate(program.instructions):
+        if isinstance(step.action, Map) and step.action.op.loop.recipe is not None:
+            found.setdefault((step.operands, step.subscripts), []).append(k)
+    together = {k for group in found.values() if len(group) > 1 for k in group}
+    return _replaced(program, together) if together else program
+
+
+def _replaced(program: Program, chosen: Container[int]) -> Program:
     steps = _Steps()
     number: list[int] = []
-    for step in program.instructions:
+    for k, step in enumerate(program.instructions):
         operands = tuple(number[o] for o in step.operands)
-        recipe = step.action.op.loop.recipe if isinstance(step.action, Map) else None
+        recipe = step.action.op.loop.recipe if isinstance(step.action, Map) and k in chosen else None
         if recipe is not None:
             symbols = tuple(Symbol(f"v{k}", steps.listed[o].shape) for k, o in enumerate(operands))
             number.append(steps.spliced(lower_as_written(recipe(*symbols), arguments=symbols), operands))
@@ -51,6 +69,8 @@ class _Steps:
         for step in part.instructions:
             if isinstance(step.action, Load):
                 own.append(operands[step.action.position])
+            elif isinstance(step.action, Map) and step.action.op.is_held:
+                own.append(own[step.operands[0]])  # held apart from what is recognised in expressions
             else:
                 own.append(self.number(replace(step, operands=tuple(own[o] for o in step.operands))))
         return own[part.outputs[0]]

@@ -3,7 +3,8 @@
 Fresh memory costs as much as a pass over it: the system clears every page of it when it is first written. So an array
 that was handed out is kept, and handed out again once its last holder has let go of it: the caller, or whoever has a
 view of it, since views hold their array. So a compiled function holds the memory of its last results, one array for
-each large output and none larger than `LARGEST`, until it is called again or dropped.
+each large output (for a sum over rows, the sums of its chunks) and none larger than `LARGEST`, until it is called again
+or dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-SMALLEST, LARGEST = 1 << 20, 1 << 26  # bytes of an array that is kept
+SMALLEST, LARGEST = 1 << 18, 1 << 26  # bytes of an array that is kept
 
 
 class Reused:
@@ -37,6 +38,14 @@ class Reused:
                 array = np.empty(shape, kind)
         if ALONE:
             self._kept.append(array)
+        return array
+
+    def zeros(self, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:
+        """Return such an array of zeros."""
+        if prod(shape) * kind.itemsize < SMALLEST:
+            return np.zeros(shape, kind)
+        array = self.empty(shape, kind)
+        array[...] = 0
         return array
 
 

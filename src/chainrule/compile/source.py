@@ -89,9 +89,7 @@ def function_text(
     With `into` the function also takes an array `out` in which its one result may be written.
     """
     body = function_body(program, names, dialect, into)
-    lines = [with_shape(line.text, line.shape, names) for line in body.lines]
-    if free_early and dialect.frees:
-        lines = _freed(body, lines)
+    lines = [text for texts in written(body, names, dialect, free_early) for text in texts]
     text = "\n".join([*argument_comments(program, names), *body.head, *lines, f"return {', '.join(body.results)}"])
     groups = "".join(
         function_text(group, made_names(group), own, dialect, free_early, into=True) + "\n\n"
@@ -143,19 +141,27 @@ def size_lines(program: Program, names: Names, text: str) -> list[str]:
     return lines
 
 
-def _freed(body: Body, written: Sequence[str]) -> list[str]:
-    """Drop an array after its last use, so that its memory serves the next one."""
+def written(body: Body, names: Names, dialect: Dialect, free_early: bool = True) -> list[list[str]]:
+    """Return each line with its shape behind it; then one that drops the arrays which nobody reads any more.
+
+    So their memory serves the next ones.
+    """
+    freed = _freed(body) if free_early and dialect.frees else [[] for _ in body.lines]
+    lines = [with_shape(line.text, line.shape, names) for line in body.lines]
+    return [[line, *([f"del {', '.join(done)}"] if done else [])] for line, done in zip(lines, freed, strict=True)]
+
+
+def _freed(body: Body) -> list[list[str]]:
+    """Return, for each line but the last, the arrays of as many axes as there are that it is the last to read."""
+    ndim = max((len(line.shape) for line in body.lines if line.shape), default=0)
     used = [set(re.findall(r"\bv\d+\b", line.text)) for line in body.lines]
     last = {name: k for k, names in enumerate(used) for name in names}
     kept = {name for result in body.results for name in re.findall(r"\bv\d+\b", result)}
-    large = {re.findall(r"^ *(v\d+) =", line.text, re.M)[-1] for line in body.lines if line.shape}
-    freed: list[str] = []
-    for k, line in enumerate(written):
-        freed.append(line)
-        done = sorted(name for name in large - kept if last[name] == k)
-        if done and k < len(written) - 1:
-            freed.append(f"del {', '.join(done)}")
-    return freed
+    lines = [line.text for line in body.lines if line.shape and len(line.shape) == ndim]
+    large = {name for text in lines for name in re.findall(r"^ *(v\d+) =", text, re.M)[-1:]}
+    return [
+        sorted(name for name in large - kept if last[name] == k < len(body.lines) - 1) for k in range(len(body.lines))
+    ]
 
 
 def _results(program: Program, primitives: Primitives) -> list[str]:

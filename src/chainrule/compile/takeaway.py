@@ -12,6 +12,8 @@ from chainrule.compile.dialects import IN_JAX, IN_NUMPY, IN_TORCH, Dialect
 from chainrule.compile.in_c import code_in_c
 from chainrule.compile.in_numba import code_in_numba
 from chainrule.compile.lower import lower
+from chainrule.compile.program import Program
+from chainrule.compile.recipes import shared
 from chainrule.compile.source import function_text, is_safe_name, readable_names
 from chainrule.errors import DomainError
 from chainrule.expression.node import Expr
@@ -50,8 +52,14 @@ def source_text(
     return language.writes((exprs,) if isinstance(exprs, Expr) else tuple(exprs), name or "gradient")
 
 
-def _array_code(exprs: tuple[Expr, ...], name: str, dialect: Dialect) -> str:
-    program = lower(*exprs)
+def _same(program: Program) -> Program:
+    return program
+
+
+def _array_code(
+    exprs: tuple[Expr, ...], name: str, dialect: Dialect, planned: Callable[[Program], Program] = _same
+) -> str:
+    program = planned(lower(*exprs))
     called = helpers(program, dialect)
     names = readable_names(program, {name, *called, *LIBRARIES})
     text = function_text(program, names, name, dialect, free_early=False)
@@ -67,7 +75,7 @@ class Language:
 
 
 LANGUAGES: Mapping[str, Language] = {
-    "numpy": Language(partial(_array_code, dialect=IN_NUMPY)),
+    "numpy": Language(partial(_array_code, dialect=IN_NUMPY, planned=shared)),
     "numba": Language(code_in_numba),
     "jax": Language(partial(_array_code, dialect=IN_JAX), bound_in_jax),
     "torch": Language(partial(_array_code, dialect=IN_TORCH), bound_in_torch),

@@ -85,8 +85,9 @@ class _Whole:
 def _whole(program: Program, has_kernels: bool = True) -> _Whole | None:
     """Return the two functions, or None if loops in numba cannot do what the program says."""
     found = with_turned(unfolded(program))
-    if any(is_derived(n) for symbol in program.arguments for n in symbol.shape):
-        return None
+    shapes = [symbol.shape for symbol in program.arguments]
+    if not any(shapes) or any(is_derived(n) for shape in shapes for n in shape):
+        return None  # no array shows the type
     if program.positions or not all(isinstance(step.action, SAFE) for step in found.instructions):
         return None
     code = _Code(found, made_names(program))
