@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.compile import gram as tiled
 from chainrule.compile import large
 from chainrule.compile.compiled import compile_expressions
@@ -40,6 +41,7 @@ def in_tiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "CHAINRULE_CACHE", str(tmp_path_factory.mktemp("kernels")))
         patch.setattr(tiled, "FEW", 0)
+        patch.setattr(tiled, "FLAT", 1000)
         patch.setattr(tiled, "ALONE", 0)
         patch.setattr(large, "gram", None)  # what is for the tiles goes through nothing else
         yield
@@ -162,6 +164,8 @@ def test_what_is_not_for_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tiled.gram(x, weights.astype(np.float32)) == "elsewhere"
     assert tiled.gram(x.astype(np.float16)) == "elsewhere"
     assert tiled.gram(np.ones((2, tiled.WIDE + 1))) == "elsewhere"
+    monkeypatch.setattr(tiled, "FLAT", 2)
+    assert tiled.gram(np.ones((3, 7))) == "elsewhere"
     packed = np.zeros(30, dtype=[("byte", "i1"), ("x", "f8", 4)])["x"]
     assert tiled.gram(packed) == "elsewhere"
 
@@ -178,3 +182,38 @@ def test_programs_use_them(kind: type) -> None:
         assert found.dtype == kind
         want = compile_expressions(e)(**{name: array.astype(float) for name, array in values.items()})
         np.testing.assert_allclose(found, want, rtol=0, atol=1e3 * np.finfo(kind).eps * np.abs(want).max())
+
+
+LOGISTIC = "sum(log(1 + exp(-y * (X @ w)))) + m * sum(w**2)"
+JOINT = {
+    "value, gradient and Hessian": lambda loss: (loss, cr.grad(loss, "w"), cr.hessian(loss, "w")),
+    "what is made of it": lambda loss: (cr.hessian(loss, "w") @ cr.grad(loss, "w"), loss),
+    "twice": lambda loss: (cr.hessian(loss, "w"), cr.hessian(2 * loss, "w")),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("joint", JOINT.values(), ids=JOINT.keys())
+def test_what_comes_before_and_after(joint: Callable[[cr.Expr], tuple[cr.Expr, ...]], kind: type) -> None:
+    loss = cr.parse(LOGISTIC, {"X": ("N", "d"), "w": "d", "y": "N", "m": ()})
+    rng = np.random.default_rng(0)
+    arrays = {"X": rng.normal(size=(600, 12)), "w": rng.normal(size=12) / 4, "y": np.sign(rng.normal(size=600))}
+    arrays = {name: array.astype(kind) for name, array in arrays.items()} | {"m": kind(2)}
+    wants = cr.compile(*joint(loss))(**{name: np.asarray(array, float) for name, array in arrays.items()})
+    f = cr.compile(*joint(loss), backend="numba")
+    for found, want in zip(f(**arrays), wants, strict=True):
+        assert found.dtype == kind
+        np.testing.assert_allclose(found, want, rtol=0, atol=1e3 * np.finfo(kind).eps * np.abs(want).max())
+    with pytest.raises(cr.ShapeError):
+        f(**arrays | {"y": arrays["y"][1:]})
+
+
+def test_a_size_that_is_given() -> None:
+    loss = cr.parse("sum(exp(X @ w)) * sum(ones(k))", {"X": ("N", "d"), "w": "d"})
+    rng = np.random.default_rng(0)
+    arrays = {"X": rng.normal(size=(600, 12)), "w": rng.normal(size=12) / 4}
+    exprs = cr.hessian(loss, "w"), loss
+    for found, want in zip(
+        cr.compile(*exprs, backend="numba")(**arrays, k=3), cr.compile(*exprs)(**arrays, k=3), strict=True
+    ):
+        np.testing.assert_allclose(found, want)

@@ -21,12 +21,13 @@ from chainrule.compile.reuse import Reused
 KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
 WIDE = 768  # columns from which BLAS is as fast
 FEW = 1 << 19  # products of entries up to which one line of NumPy is as fast
+FLAT = 4  # columns for each row from which most of the time goes into adding sums
 BLOCK = 128  # rows of a block: what a tile reads fills a first cache
 CHUNK = 2 * BLOCK  # rows of a chunk at least
 MOST_CHUNKS = 64
 SUMS = 1 << 22  # bytes of all chunks' sums at most, unless that leaves too few chunks
 FEWEST_CHUNKS = 8
-ALONE = 1 << 21  # products of entries up to which one thread is as fast as two
+ALONE = 1 << 22  # products of entries up to which one thread is as fast as two
 MEMORY = Reused()  # of the chunks' sums
 
 
@@ -45,7 +46,7 @@ def gram(x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
 def _is_for_tiles(x: np.ndarray, weights: np.ndarray | None) -> bool:
     is_one_kind = x.dtype in KINDS and (weights is None or weights.dtype == x.dtype)
     n, d = x.shape
-    return is_one_kind and x.flags.aligned and d <= WIDE and n * d * d > FEW
+    return is_one_kind and x.flags.aligned and d <= min(WIDE, FLAT * n) and n * d * d > FEW
 
 
 def _in_tiles(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
