@@ -820,6 +820,11 @@ def test_derivations_through_positions_without_matrix_notation(formula: str) -> 
 STACK, ROWS_OF = b.symbol("B", ("b", "n", "n")), b.symbol("c", ("b", "n"))
 READ_WHOLE = [  # what a function reads along two axes, which dots would not tell apart
     (CATALOGUE["inv"](STACK), "(Bᵢ⁻¹)ⱼₖ", r"(\mathbf{B}_{i}^{-1})_{jk}"),
+    (
+        CATALOGUE["inv"](b.contract("ij,b->bij", b.matrix("A", "n", "n"), b.ones("b"))),
+        "(A⁻¹)ⱼₖ",
+        r"(\mathbf{A}^{-1})_{jk}",
+    ),
     (CATALOGUE["inv"](b.contract("bij->bji", STACK)), "([Bᵢₘₗ]ₗₘ⁻¹)ⱼₖ", r"([B_{iml}]_{lm}^{-1})_{jk}"),
     (
         CATALOGUE["inv"](b.contract("bij,bjk->bik", STACK, STACK)),

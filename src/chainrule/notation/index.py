@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from string import ascii_lowercase
 
 from chainrule.expression.node import (
@@ -197,7 +198,13 @@ class _Entries:
         letters = free_letters(self.used | set(at))
         axes = tuple(next(letters) for _ in range(a.ndim - len(batch)))
         inner = _Entries(self.names, self.used | set(at) | set(axes), self.whole)
-        return Table(inner.write(a, (*batch, *axes)), axes, kind_of_rank(len(axes)))
+        entry, kind = inner.write(a, (*batch, *axes)), kind_of_rank(len(axes))
+        if isinstance(entry, Sub) and isinstance(entry.base, Name):
+            rest = entry.indices[: -len(axes)]
+            if entry.indices == (*rest, *axes) and not set(rest) & set(axes):  # [Aᵢₘₙ]ₘₙ is Aᵢ
+                base = replace(entry.base, kind=kind)
+                return Sub(base, rest, kind) if rest else base
+        return Table(entry, axes, kind)
 
     def dots(self, batch: tuple[str, ...], count: int) -> tuple[str, ...]:
         """Return the indices of an argument, a dot for each axis that the operation reads whole."""
