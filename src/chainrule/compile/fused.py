@@ -23,6 +23,7 @@ from chainrule.compile.large import in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
 from chainrule.compile.machine import Kernel
 from chainrule.compile.nest import Stride
+from chainrule.compile.nonempty import sizes_above_zero
 from chainrule.compile.program import Load, Program
 from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass, Plan, Stretch, row_plan
@@ -107,6 +108,8 @@ class Fused:
         if self.plan is None or len(kinds) != 1 or not kinds <= KINDS.keys():
             return []
         (kind,), sizes = kinds, self._sizes(arguments)
+        if any(extent_of(n, sizes) == 0 for n in sizes_above_zero(self.plan.program)):
+            return []
         return [step.laid_out(kind, sizes, sizes[self.plan.size], by_columns) for step in self.steps]
 
     def _sizes(self, arguments: Sequence[Any]) -> Sizes:

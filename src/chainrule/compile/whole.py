@@ -23,6 +23,7 @@ from chainrule.compile.kernel import HEADER
 from chainrule.compile.loop_language import Scope
 from chainrule.compile.loops import Loop, Nest
 from chainrule.compile.machine import Kernel
+from chainrule.compile.nonempty import sizes_above_zero
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.side_by_side import with_turned
@@ -162,9 +163,10 @@ def _entry_text(code: _Code, much: str) -> str:
     program, names = code.program, code.names
     taken = parameters(program, names)
     arrays = [own for own, symbol in zip(names.arguments, program.arguments, strict=True) if symbol.shape]
+    empty = [f"{names.size(n)} == 0" for n in sizes_above_zero(program)]
     lines = [
         *_bound_sizes(program, names),
-        f"if {much}:\n    return None",
+        f"if {' or '.join([much, *empty])}:\n    return None",
         *_types(program, names),
         f"if not ({' and '.join(f'{own}.flags.carray' for own in arrays)}):",
         *(f'    {own} = ordered({own}, order="C")' for own in arrays),
