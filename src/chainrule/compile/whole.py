@@ -26,7 +26,7 @@ from chainrule.compile.machine import Kernel
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.side_by_side import with_turned
-from chainrule.compile.source import made_names, parameters, size_lines
+from chainrule.compile.source import made_names, parameters, size_lines, unpacked_sizes
 from chainrule.compile.writing import Names
 from chainrule.errors import DomainError
 from chainrule.expression.extent import is_derived
@@ -162,7 +162,7 @@ def _entry_text(code: _Code, much: str) -> str:
     taken = parameters(program, names)
     arrays = [own for own, symbol in zip(names.arguments, program.arguments, strict=True) if symbol.shape]
     lines = [
-        *_bound_sizes(program, names),
+        *unpacked_sizes(program, names),
         f"if {much}:\n    return None",
         *_types(program, names),
         f"if not ({' and '.join(f'{own}.flags.carray' for own in arrays)}):",
@@ -179,19 +179,6 @@ def _made(code: _Code, held: list[int]) -> str:
     sizes = [*([str(len(held))] if len(held) > 1 else []), *(code.names.size(n) for n in code.steps[held[0]].shape)]
     shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
     return f"{'zeros' if held[0] in code.zeros else 'empty'}({shape}, kind)"
-
-
-def _bound_sizes(program: Program, names: Names) -> list[str]:
-    """Name the sizes that the arguments show."""
-    lines = []
-    known: set[object] = set(program.given)
-    for own, symbol in zip(names.arguments, program.arguments, strict=True):
-        new = [n if n in program.sizes and n not in known and symbol.shape.index(n) == k else None
-               for k, n in enumerate(symbol.shape)]  # fmt: skip
-        if any(new):
-            lines.append(f"{', '.join(names.sizes[n] if n else '_' for n in new)}{',' * (len(new) == 1)} = {own}.shape")
-        known.update(new)
-    return lines
 
 
 def _types(program: Program, names: Names) -> list[str]:
