@@ -23,7 +23,7 @@ from chainrule.compile.large import gram, in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step
 from chainrule.compile.machine import Kernel
 from chainrule.compile.nest import Stride
-from chainrule.compile.program import Gram, Load, Program
+from chainrule.compile.program import Combine, Constant, Contract, Divide, Gram, Length, Load, Program
 from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass, Plan, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
@@ -35,6 +35,8 @@ SHORT = 32  # entries of an axis below which the rows are the inner loop
 IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
 STREAMS = Stride(8)  # longer rows at a time
 NARROW = 64  # columns up to which products of matrices within a block of rows are loops
+# actions that are compiled in some 20 ms, and as functions of their own are called in the time of one of NumPy's
+ARITHMETIC = Load | Length | Constant | Contract | Combine | Divide
 REMEMBERED = 64  # shapes for which a call is laid out once
 
 
@@ -127,15 +129,22 @@ def _function(program: Program) -> Callable[..., Any]:
 
 
 class _Once:
-    """What is free of rows: NumPy code that runs once."""
+    """What is free of rows: code that runs once, compiled if it is arithmetic on little data, else NumPy's."""
 
     def __init__(self, step: Stretch) -> None:
         self.step = step
         self._function = _function(step.program)
+        program = step.program
+        has_arrays = any(symbol.shape for symbol in program.arguments)  # Python is fast at numbers
+        self._is_compiled = has_arrays and all(isinstance(s.action, ARITHMETIC) for s in program.instructions)
+        self._run: Step | None = None
 
     def laid_out(self, kind: np.dtype[Any], sizes: Sizes, rows: int, by_columns: bool) -> Step:
         """Return the function of what the stretch takes, and of the sizes that it is given."""
-        return self._function
+        if self._run is None:
+            plain = self._function
+            self._run = on_little_data(self.step.program, False, plain) if self._is_compiled else plain
+        return self._run
 
 
 class RowPass:

@@ -63,17 +63,21 @@ SAFE = Load | Length | Constant | Contract | Combine | Divide | Map
 Run = Callable[..., Any]
 
 
-def on_little_data(program: Program, has_kernels: bool = True) -> Run:
-    """Return a function of the arguments that returns the outputs, or None for what is not for it.
+def _nothing(*arguments: Any) -> None:
+    """What is not for the compiled function has no outputs here."""
+
+
+def on_little_data(program: Program, has_kernels: bool = True, otherwise: Run = _nothing) -> Run:
+    """Return a function of the arguments that returns the outputs, or calls `otherwise` for what is not for it.
 
     That is much data, arrays of more than one type, and programs that are not all loops: they run in kernels, or as
     NumPy code if there are none. It takes arrays and NumPy scalars whose shapes fit, then the given sizes.
     """
     found = _whole(program, has_kernels)
     if found is None:
-        return lambda *arguments: None
+        return otherwise
     kernels = Kernel(found.kernel), Kernel(found.kernel)  # of float64, of float32
-    return run_text(found.entry, "little", {**SCOPE, "kernels": kernels})
+    return run_text(found.entry, "little", {**SCOPE, "kernels": kernels, "otherwise": otherwise})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +164,12 @@ def _kernel_text(code: _Code, lines: list[str]) -> str:
 def _entry_text(code: _Code, much: str) -> str:
     program, names = code.program, code.names
     taken = parameters(program, names)
+    other = f"return otherwise({', '.join(taken)})"
     arrays = [own for own, symbol in zip(names.arguments, program.arguments, strict=True) if symbol.shape]
     lines = [
         *unpacked_sizes(program, names),
-        f"if {much}:\n    return None",
-        *_types(program, names),
+        f"if {much}:\n    {other}",
+        *_types(program, names, other),
         f"if not ({' and '.join(f'{own}.flags.carray' for own in arrays)}):",
         *(f'    {own} = ordered({own}, order="C")' for own in arrays),
         *(f"{own} = {_made(code, held)}" for own, held in code.rooms.items()),
@@ -181,14 +186,14 @@ def _made(code: _Code, held: list[int]) -> str:
     return f"{'zeros' if held[0] in code.zeros else 'empty'}({shape}, kind)"
 
 
-def _types(program: Program, names: Names) -> list[str]:
+def _types(program: Program, names: Names, other: str) -> list[str]:
     """Decide on the type: that of the first array, and of everything else."""
     pairs = list(zip(names.arguments, program.arguments, strict=True))
     first = next(own for own, symbol in pairs if symbol.shape)
     others = [f"{own}.dtype is not kind" for own, symbol in pairs if symbol.shape and own != first]
     others += [f"{own}.__class__ is not number" for own, symbol in pairs if not symbol.shape]
     wrong = " or ".join(["not (kind is double or kind is single)", *others])
-    lines = [f"kind = {first}.dtype", "number = kind.type", f"if {wrong}:\n    return None"]
+    lines = [f"kind = {first}.dtype", "number = kind.type", f"if {wrong}:\n    {other}"]
     return [*lines, "kernel = kernels[kind is single].call"]
 
 
