@@ -83,7 +83,7 @@ def test_it_is_the_array(case: tuple[str, str, str], dtype: type) -> None:
 )
 def test_it_holds_its_factors_only(case: tuple[str, str, str], largest: int) -> None:
     factored, _ = made(*case)
-    held = [np.size(a) for kept in factored._kept.values() for a in kept]
+    held = [np.size(a) for a in factored._held]
     assert held and max(held) <= largest
     assert f"{sum(held)} numbers beside the arguments" in repr(factored)
 
@@ -113,3 +113,12 @@ def test_numpy_only() -> None:
     z = cr.vector("z", "n")
     with pytest.raises(DomainError, match="factored"):
         cr.compile(cr.jacobian(z * z, z), structured=True, constant=["z"])
+
+
+def test_other_sizes_in_turn() -> None:
+    factored = cr.compile(cr.jacobian(cr.parse("tanh(A @ x)", {"A": ("m", "n"), "x": "n"}), "x"), structured=True)
+    for m, n in ((3, 4), (4, 3), (3, 4), (3, 5)):
+        A, x = np.arange(m * n).reshape(m, n) / (m * n), np.ones(n)
+        found = factored(A=A, x=x)
+        assert found.shape == (m, n)
+        np.testing.assert_allclose(found @ np.ones(n), (1 - np.tanh(A @ x) ** 2) * A.sum(axis=1))

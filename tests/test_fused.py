@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import subprocess
 import sys
 import tracemalloc
@@ -359,3 +360,23 @@ def test_without_numba_the_error_says_what_to_install(monkeypatch: pytest.Monkey
     with pytest.raises(cr.DomainError, match="numba is not installed") as caught:
         cr.compile(cr.vector("x", "n") * 2, backend="numba")
     assert "chainrule[fast]" in str(caught.value)
+
+
+def test_a_type_that_was_read_from_a_file_is_the_same_type() -> None:
+    e = cr.parse("sum(exp(X @ w))", {"X": ("N", "d"), "w": "d"})
+    fused = cr.compile(e, cr.grad(e, "w"), backend="numba")
+    values = arrays([e], N=4000)
+    wanted = fused(**values)
+    known = len(fused._run._known)
+    for found, want in zip(fused(**pickle.loads(pickle.dumps(values))), wanted, strict=True):
+        assert np.array_equal(found, want)
+    assert len(fused._run._known) == known
+
+
+def test_more_shapes_than_are_remembered() -> None:
+    x = cr.vector("x", "N")
+    fused = cr.compile(cr.sum(cr.exp(x)), backend="numba")
+    for extra in (*range(70), 0):
+        n = 40_000 + extra
+        np.testing.assert_allclose(fused(x=np.zeros(n)), n)
+    assert len(fused._run._known) < 70

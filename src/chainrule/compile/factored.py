@@ -24,6 +24,7 @@ from chainrule.expression.product import einsum
 
 Run = Callable[..., Any]
 Writer = Callable[[Program], Run]
+NO_DIRECTION = np.empty(())  # in place of the direction, which the factors do not depend on
 
 
 class Factored:
@@ -36,16 +37,23 @@ class Factored:
     __array_priority__ = 20.0  # `array @ F` comes here
     __array_ufunc__ = None
 
-    def __init__(self, form: Form, arguments: tuple[Any, ...], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self, form: Form, arguments: tuple[Any, ...], sizes: Mapping[str, int], shape: tuple[int, ...]
+    ) -> None:
         self._form = form
         self._arguments = arguments
         self._sizes = sizes
-        self._kept: dict[tuple[str, int], tuple[Any, ...]] = {}
-        self.shape = tuple(extent_of(n, sizes) for n in form.e.shape)
-        types = [a.dtype for a in arguments if isinstance(a, np.ndarray | np.generic)]
-        self.dtype = np.result_type(*types, 0.0) if types else np.dtype(np.float64)
-        if len(self.shape) % 2 == 0:
-            self._applied("right", len(self.shape) // 2)
+        self._kept: dict[tuple[str, int], tuple[Run, tuple[Any, ...]]] = {}
+        self.shape = shape
+        half, odd = divmod(len(shape), 2)
+        if not odd:
+            self._applied("right", half)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the entries."""
+        types = [a.dtype for a in self._arguments if isinstance(a, np.ndarray | np.generic)]
+        return np.result_type(*types, 0.0) if types else np.dtype(np.float64)
 
     @property
     def ndim(self) -> int:
@@ -60,7 +68,8 @@ class Factored:
     @property
     def T(self) -> Factored:
         """The transpose; of an array of more axes, the first half of the axes and the second half change places."""
-        return Factored(self._form.transposed, self._arguments, self._sizes)
+        half = self.ndim // 2
+        return Factored(self._form.transposed, self._arguments, self._sizes, self.shape[half:] + self.shape[:half])
 
     def __matmul__(self, other: Any) -> np.ndarray:
         return self._times("right", np.asarray(other))
@@ -75,9 +84,14 @@ class Factored:
         return np.asarray(dense, dtype=dtype)
 
     def __repr__(self) -> str:
-        held = sum(np.size(a) for kept in self._kept.values() for a in kept)
+        held = sum(map(np.size, self._held))
         extents = "×".join(map(str, self.shape))
         return f"<factored {extents}, {held} numbers beside the arguments: {self._form.e}>"
+
+    @property
+    def _held(self) -> list[Any]:
+        """The factors that are there beside the arguments."""
+        return [a for _, kept in self._kept.values() for a in kept if not isinstance(a, int)]
 
     def _times(self, side: str, other: np.ndarray) -> np.ndarray:
         if other.dtype.kind in "iub":
@@ -94,15 +108,18 @@ class Factored:
                 expected=f"shape {mine}" if 0 < count <= self.ndim else f"1 to {self.ndim} axes",
                 hint="the axes that meet must be as long as each other",
             )
-        rest, kept, given = self._applied(side + " columns" if columns else side, count)
-        return np.asarray(rest(*self._arguments, other, *kept, *given))
+        rest, kept = self._applied(side + " columns" if columns else side, count)
+        return np.asarray(rest(*self._arguments, other, *kept))
 
-    def _applied(self, side: str, count: int) -> tuple[Run, tuple[Any, ...], tuple[int, ...]]:
-        first, rest, given = self._form.applied(side, count)
-        if (side, count) not in self._kept:
-            dummy = np.empty(())  # the direction, which the factors do not depend on
-            self._kept[side, count] = first(*self._arguments, dummy) if first else ()
-        return rest, self._kept[side, count], tuple(self._sizes[n] for n in given)
+    def _applied(self, side: str, count: int) -> tuple[Run, tuple[Any, ...]]:
+        """Return the program of arguments and a direction, and what it takes after them: what is kept, then sizes."""
+        found = self._kept.get((side, count))
+        if found is None:
+            first, rest, given = self._form.applied(side, count)
+            kept = first(*self._arguments, NO_DIRECTION) if first else ()
+            several = kept if kept.__class__ is tuple else (kept,)
+            found = self._kept[side, count] = rest, (*several, *[self._sizes[n] for n in given])
+        return found
 
 
 class Form:
@@ -165,11 +182,7 @@ class Form:
         direction = Symbol(_free("direction", {s.name for s in self.symbols}), shape)
         program = lower(einsum([e, direction], [axes, sub], output), arguments=(*self.symbols, direction))
         first, rest = divided(program, self.symbols)
-        several = self._write(first) if first.outputs else None
-        if several is not None and len(first.outputs) == 1:
-            one = several
-            several = lambda *arguments: (one(*arguments),)  # noqa: E731
-        return several, self._write(rest), rest.given
+        return self._write(first) if first.outputs else None, self._write(rest), rest.given
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -180,32 +193,41 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 class StructuredRun:
-    """A function of the arguments whose results of two axes or more are `Factored`."""
+    """A function of the arguments whose results of two axes or more are `Factored`.
+
+    What follows from the sizes alone is worked out where they differ from those of the last call.
+    """
 
     def __init__(self, exprs: Sequence[Expr], program: Program, write: Writer) -> None:
-        self.program = program
         small = [e for e in exprs if e.ndim < 2]
         plain = lower(*small, arguments=program.arguments)
         self._plain = write(plain) if small else None
         self._plain_given = plain.given
         self._forms = [Form(e, program.arguments, write) if e.ndim >= 2 else None for e in exprs]
+        self._count = len(program.arguments)
+        places = [(name, program.place_of(name)) for name in program.sizes]
+        self._names = (*program.given, *(name for name, place in places if place is not None))
+        self._places = [place for _, place in places if place is not None]
+        self._known: tuple[tuple[int, ...], dict[str, int], list[tuple[int, ...]]] = (), {}, []
 
     def __call__(self, *arguments: Any) -> Any:
         """Return a factored result, or a tuple of results."""
-        count = len(self.program.arguments)
-        arrays, sizes = arguments[:count], self._sizes(arguments)
+        arrays = arguments[: self._count]
+        sizes, shapes = self._fitted(arguments)
         plain: list[Any] = []
         if self._plain is not None:
-            found = self._plain(*arrays, *(sizes[n] for n in self._plain_given))
+            found = self._plain(*arrays, *[sizes[n] for n in self._plain_given])
             plain = list(found) if isinstance(found, tuple) else [found]
-        results = [Factored(form, arrays, sizes) if form is not None else plain.pop(0) for form in self._forms]
+        pairs = zip(self._forms, shapes, strict=True)
+        results = [plain.pop(0) if form is None else Factored(form, arrays, sizes, shape) for form, shape in pairs]
         return results[0] if len(results) == 1 else tuple(results)
 
-    def _sizes(self, arguments: Sequence[Any]) -> dict[str, int]:
-        program, count = self.program, len(self.program.arguments)
-        sizes = dict(zip(program.given, arguments[count:], strict=True))
-        for name in program.sizes:
-            place = program.place_of(name)
-            if place is not None:
-                sizes[name] = arguments[place[0]].shape[place[1]]
-        return sizes
+    def _fitted(self, arguments: Sequence[Any]) -> tuple[Mapping[str, int], list[tuple[int, ...]]]:
+        """Return the sizes by name and the shapes of the results."""
+        counts = (*arguments[self._count :], *[arguments[k].shape[axis] for k, axis in self._places])
+        known, sizes, shapes = self._known
+        if known != counts or not shapes:
+            sizes = dict(zip(self._names, counts, strict=True))
+            shapes = [tuple(extent_of(n, sizes) for n in form.e.shape) if form else () for form in self._forms]
+            self._known = counts, sizes, shapes
+        return sizes, shapes

@@ -14,17 +14,18 @@ import numpy as np
 
 from chainrule.compile.assembly import helpers
 from chainrule.compile.axes import told_apart
+from chainrule.compile.calls import bound, key_function, plan_text
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.gram import gram
 from chainrule.compile.groups import at_grams, fused
 from chainrule.compile.kernel import UNROLLED, kernel_of
 from chainrule.compile.large import in_blocks
-from chainrule.compile.layout import Layout, Sizes, Step, Values
+from chainrule.compile.layout import Layout, Sizes, Step
 from chainrule.compile.machine import Kernel
 from chainrule.compile.nest import Stride
 from chainrule.compile.nonempty import sizes_above_zero
-from chainrule.compile.program import Load, Program
+from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Program
 from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass, Plan, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
@@ -36,6 +37,8 @@ SHORT = 32  # entries of an axis below which the rows are the inner loop
 IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
 STREAMS = Stride(8)  # longer rows at a time
 NARROW = 64  # columns up to which products of matrices within a block of rows are loops
+# actions that are compiled in some 20 ms, and as functions of their own are called in the time of one of NumPy's
+ARITHMETIC = Load | Length | Constant | Contract | Combine | Divide
 REMEMBERED = 64  # shapes for which a call is laid out once
 
 
@@ -54,67 +57,60 @@ class Fused:
         self.steps = [RowPass(step) if isinstance(step, Pass) else _Once(step) for step in steps]
         planned = self.plan.program if self.plan else program
         actions = [step.action for step in planned.instructions]
-        self._loads = [(k, sources[action.position]) for k, action in enumerate(actions) if isinstance(action, Load)]
+        loads = [(k, sources[action.position]) for k, action in enumerate(actions) if isinstance(action, Load)]
+        self._text = plan_text(self.plan, len(program.arguments) + len(program.given), loads) if self.plan else ""
         places = ((size, planned.place_of(size)) for size in planned.sizes)
         self._places = {size: (sources[place[0]], place[1]) for size, place in places if place is not None}
         self._count = len(program.arguments)
         size = self.plan.size if self.plan else ""
         matrices = [k for k, s in enumerate(planned.arguments) if s.ndim == 2 and s.shape[0] == size != s.shape[1]]
-        self._widest = sources[matrices[0]] if matrices else None  # its order in memory decides the loops
-        self._around = _AroundGrams.of(program)
-        self._known: dict[tuple[Any, ...], list[Step]] = {}
-        self._on_little_data: Callable[..., Any] | None = None
+        around = _AroundGrams.of(program) if self.plan else None
+        self._goes_by_rows = self.plan is not None and around is None
+        self._is_by_columns = bool(matrices)  # the order of a matrix in memory decides the loops
+        ordered = sources[matrices[0]] if matrices else None
+        self._key: Callable[..., Any] = key_function(program, ordered) if self._goes_by_rows else _none
+        self._known: dict[tuple[Any, ...] | None, Step] = {None: around or run}
+        self._on_little_data: Callable[..., Any] = self._first_called
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the outputs."""
-        if self._on_little_data is None:
-            self._on_little_data = on_little_data(self.program, self.plan is not None and self._around is None)
         found = self._on_little_data(*arguments)
         if found is not None:
             return found
-        if self.plan is None:
-            return self.run(*arguments)
-        return self._by_rows(arguments) if self._around is None else self._around(*arguments)
+        key = self._key(*arguments)
+        step = self._known.get(key)
+        return (step or self._remembered(key, arguments))(*arguments)
 
-    def _by_rows(self, arguments: tuple[Any, ...]) -> Any:
-        key: tuple[Any, ...] = tuple([(a.dtype, a.shape) for a in arguments[: self._count]]), arguments[self._count :]
-        widest = self._widest
-        if widest is not None:
-            array = arguments[widest]
-            key = (*key, array.strides[0] == array.itemsize)
-        steps = self._known.get(key)
-        if steps is None:
-            steps = self._remembered(key, arguments)
-        if not steps:
-            return self.run(*arguments)
-        assert self.plan is not None
-        values: Values = [None] * len(self.plan.program.instructions)
-        for k, position in self._loads:
-            values[k] = arguments[position]
-        for step in steps:
-            step(values)
-        outputs = self.plan.program.outputs
-        return values[outputs[0]] if len(outputs) == 1 else tuple([values[k] for k in outputs])
+    def _first_called(self, *arguments: Any) -> Any:
+        self._on_little_data = on_little_data(self.program, self._goes_by_rows)
+        return self._on_little_data(*arguments)
 
-    def _remembered(self, key: tuple[Any, ...], arguments: Sequence[Any]) -> list[Step]:
-        if len(self._known) >= REMEMBERED:
-            self._known.clear()
-        self._known[key] = self._laid_out(arguments, key[-1] is True)
-        return self._known[key]
+    def _remembered(self, key: tuple[Any, ...], arguments: Sequence[Any]) -> Step:
+        if len(self._known) > REMEMBERED:
+            self._known = {None: self._known[None]}
+        self._known[key] = step = self._laid_out(arguments, self._is_by_columns and key[-1])
+        return step
 
-    def _laid_out(self, arguments: Sequence[Any], by_columns: bool) -> list[Step]:
-        """Return the steps for arrays like these; none if they are for the plain function."""
-        kinds = {a.dtype for a in arguments[: self._count]}
-        if self.plan is None or len(kinds) != 1 or not kinds <= KINDS.keys():
-            return []
-        (kind,), sizes = kinds, self._sizes(arguments)
+    def _laid_out(self, arguments: Sequence[Any], by_columns: bool) -> Step:
+        """Return the function of arrays like these."""
+        kind = arguments[0].dtype
+        if self.plan is None or kind not in KINDS:
+            return self.run
+        sizes = self._sizes(arguments)
         if any(extent_of(n, sizes) == 0 for n in sizes_above_zero(self.plan.program)):
-            return []
-        return [step.laid_out(kind, sizes, sizes[self.plan.size], by_columns) for step in self.steps]
+            return self.run
+        steps = [step.laid_out(kind, sizes, sizes[self.plan.size], by_columns) for step in self.steps]
+        given = [[sizes[n] for n in step.step.program.given] for step in self.steps]
+        joined: Step = bound(self._text)(*steps, *given)
+        return joined
 
     def _sizes(self, arguments: Sequence[Any]) -> Sizes:
         given = dict(zip(self.program.given, arguments[self._count :], strict=True))
         return given | {n: arguments[k].shape[axis] for n, (k, axis) in self._places.items()}
+
+
+def _none(*arguments: Any) -> None:
+    """There is no key: all arguments go the same way."""
 
 
 def _planned(program: Program) -> tuple[Plan | None, Sequence[int]]:
@@ -162,27 +158,22 @@ class _AroundGrams:
 
 
 class _Once:
-    """What is free of rows: NumPy code that runs once."""
+    """What is free of rows: code that runs once, compiled if it is arithmetic on little data, else NumPy's."""
 
     def __init__(self, step: Stretch) -> None:
         self.step = step
         self._function = _function(step.program)
+        program = step.program
+        has_arrays = any(symbol.shape for symbol in program.arguments)  # Python is fast at numbers
+        self._is_compiled = has_arrays and all(isinstance(s.action, ARITHMETIC) for s in program.instructions)
+        self._run: Step | None = None
 
     def laid_out(self, kind: np.dtype[Any], sizes: Sizes, rows: int, by_columns: bool) -> Step:
-        """Return the function that puts the values where they belong."""
-        takes, gives, function = self.step.takes, self.step.gives, self._function
-        given = [sizes[n] for n in self.step.program.given]
-        single = gives[0] if len(gives) == 1 else None
-
-        def run(values: Values) -> None:
-            found = function(*[values[k] for k in takes], *given)
-            if single is not None:
-                values[single] = found
-            else:
-                for k, value in zip(gives, found, strict=True):
-                    values[k] = value
-
-        return run
+        """Return the function of what the stretch takes, and of the sizes that it is given."""
+        if self._run is None:
+            plain = self._function
+            self._run = on_little_data(self.step.program, False, plain) if self._is_compiled else plain
+        return self._run
 
 
 class RowPass:
@@ -191,7 +182,7 @@ class RowPass:
     def __init__(self, step: Pass) -> None:
         self.step = step
         self._function = _function(step.program)
-        self._kernels: dict[tuple[Any, ...], tuple[Callable[..., Any], tuple[str, ...]] | None] = {}
+        self._kernels: dict[tuple[Any, ...], tuple[Kernel, tuple[str, ...]] | None] = {}
         outputs = [step.program.instructions[k] for k in step.program.outputs]
         self.rooms = [Reused() for _ in outputs]
         self._shapes = [tuple(n for n in output.shape if n != step.size) for output in outputs]
@@ -202,7 +193,7 @@ class RowPass:
         ]
 
     def laid_out(self, kind: np.dtype[Any], sizes: Sizes, rows: int, by_columns: bool) -> Step:
-        """Return the function that runs the pass over arrays of these sizes and puts what it gives where it belongs."""
+        """Return the function that runs the pass over arrays of these sizes."""
         step = self.step
         shapes = [tuple(extent_of(n, sizes) for n in shape) for shape in self._shapes]
         widths = [prod(extent_of(n, sizes) for n in shape) for shape in self._widths]
@@ -236,7 +227,7 @@ class RowPass:
 
     def _kernel(
         self, kind: str, wide: frozenset[str], extents: Mapping[str, int]
-    ) -> tuple[Callable[..., Any], tuple[str, ...]] | None:
+    ) -> tuple[Kernel, tuple[str, ...]] | None:
         size = np.dtype(kind).itemsize
         steps = {n: _stride_of(extent) for n, extent in extents.items() if n not in wide}
         steps |= {n: _added_of(extents[n] * size) for n in sorted(wide) if n != self.step.size}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from chainrule.compile.blocks import Cut, over_chunks
+from chainrule.compile.blocks import Cut
+from chainrule.compile.calls import bound, pass_text
+from chainrule.compile.machine import Kernel
 from chainrule.compile.program import Map
 from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass
@@ -22,9 +25,8 @@ LONG_FEWEST = 16
 SUM = np.dtype(np.float64)  # the type of sums over rows
 LANES = 64  # rows of a block at least where the rows are the inner loop
 
-Values = list[Any]  # of a whole program, by number
 Sizes = Mapping[str, int]
-Step = Callable[[Values], None]
+Step = Callable[..., Any]  # of what a step takes, to what it gives: one value, or a tuple of several
 
 
 class Layout:
@@ -47,15 +49,6 @@ class Layout:
         self.row_bytes = row_bytes
         self.sum_bytes = sum_bytes
         self.rooms = rooms
-        arguments = zip(step.program.arguments, step.axes, strict=True)
-        self.moved = [(k, _to_front(symbol.ndim, axis)) for k, (symbol, axis) in enumerate(arguments) if axis]
-
-    def _taken(self, values: Values) -> list[Any]:
-        """The arguments of the pass, rows first."""
-        arrays = [values[k] for k in self.step.takes]
-        for k, order in self.moved:
-            arrays[k] = arrays[k].transpose(order)
-        return arrays
 
     def _block(self, by_rows: bool) -> int:
         """How many rows a kernel takes at a time: its second look at them finds them in the cache."""
@@ -72,43 +65,50 @@ class Layout:
         most = max(len(step.shape) for step in steps)
         return not any(isinstance(step.action, Map) and len(step.shape) == most for step in steps)
 
-    def through_kernel(self, kernel: Callable[..., Any], parameters: Sequence[str], by_rows: bool, rows: int) -> Step:
+    def through_kernel(self, kernel: Kernel, parameters: Sequence[str], by_rows: bool, rows: int) -> Step:
         """Return the function that runs the kernel over all chunks."""
-        block = self._block(by_rows)
-        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, block, by_rows and self._is_light())
-        head = (cut.chunk, cut.block, rows, *[extent_of(n, self.sizes) for n in parameters])
-
-        def run(values: Values) -> None:
-            arrays = self._taken(values)
-            results, whole = self._results(cut, rows)
-            if cut.alone:
-                kernel(0, cut.chunks, *head, *arrays, *results)
-            else:
-                over_chunks(lambda first, last: kernel(first, last, *head, *arrays, *results), cut)
-            self._finish(values, results, whole)
-
-        return run
+        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, self._block(by_rows), by_rows and self._is_light())
+        return self._bound(kernel, [extent_of(n, self.sizes) for n in parameters], cut, rows)
 
     def through_blas(self, function: Callable[..., Any], rows: int) -> Step:
         """Return the function that runs NumPy code on blocks, one after the other: BLAS has threads of its own."""
         cut = Cut.of(rows, self.row_bytes, self.sum_bytes, max(256, BLAS_BLOCK // self.row_bytes))
-        axes, given = self.step.axes, [self.sizes[n] for n in self.step.program.given]
+        blocks = _Blocks(function, self.step, [self.sizes[n] for n in self.step.program.given])
+        return self._bound(blocks, (), replace(cut, alone=True), rows)
 
-        def run(values: Values) -> None:
-            arrays = self._taken(values)
-            results, whole = self._results(cut, rows)
-            for c in range(cut.chunks):
-                for lo in range(c * cut.chunk, min(rows, (c + 1) * cut.chunk) or 1, cut.block):
-                    hi = min(rows, (c + 1) * cut.chunk, lo + cut.block)
-                    parts = [
-                        a if axis is None else np.moveaxis(a[lo:hi], 0, axis)
-                        for a, axis in zip(arrays, axes, strict=True)
-                    ]
-                    found = function(*parts, *given)
-                    self._take(results, found if len(results) > 1 else (found,), c, lo, hi)
-            self._finish(values, results, whole)
+    def _bound(self, kernel: Kernel | _Blocks, extents: Sequence[int], cut: Cut, rows: int) -> Step:
+        text = pass_text(self.step, len(extents), self.kind == SUM, cut.chunks == 1, cut.alone)
+        pairs = zip(self.shapes, self.step.results, strict=True)
+        whole = [(cut.chunks, *s) if axis is None else (*s[:axis], rows, *s[axis:]) for s, axis in pairs]
+        makers = [
+            room.maker(shape, SUM if axis is None else self.kind, axis is None)
+            for room, shape, axis in zip(self.rooms, whole, self.step.results, strict=True)
+        ]
+        cut_in = (cut, cut.chunks, cut.chunk, cut.block, rows)
+        made: Step = bound(text)(kernel, *cut_in, self.kind, *extents, *makers, *whole)
+        return made
 
-        return run
+
+class _Blocks:
+    """NumPy code on blocks of rows, called as a kernel is."""
+
+    def __init__(self, function: Callable[..., Any], step: Pass, given: Sequence[int]) -> None:
+        self.function = function
+        self.step = step
+        self.given = given
+
+    def call(self, first: int, last: int, chunk: int, block: int, rows: int, *arrays: Any) -> None:
+        """Run the chunks from `first` to `last`, of so many rows, block by block. `arrays` end with the results."""
+        taken, results = arrays[: len(self.step.takes)], arrays[len(self.step.takes) :]
+        for c in range(first, last):
+            for lo in range(c * chunk, min(rows, (c + 1) * chunk) or 1, block):
+                hi = min(rows, (c + 1) * chunk, lo + block)
+                parts = [
+                    a if axis is None else np.moveaxis(a[lo:hi], 0, axis)
+                    for a, axis in zip(taken, self.step.axes, strict=True)
+                ]
+                found = self.function(*parts, *self.given)
+                self._take(results, found if len(results) > 1 else (found,), c, lo, hi)
 
     def _take(self, results: Sequence[Any], found: Sequence[Any], c: int, lo: int, hi: int) -> None:
         for result, value, axis in zip(results, found, self.step.results, strict=True):
@@ -116,33 +116,3 @@ class Layout:
                 result[c] += value
             else:
                 result[lo:hi] = np.moveaxis(value, axis, 0)
-
-    def _results(self, cut: Cut, rows: int) -> tuple[list[Any], list[Any]]:
-        """Return the arrays to write to, rows first, and those arrays with their axes in place."""
-        results: list[Any] = []
-        whole: list[Any] = []
-        for shape, axis, room in zip(self.shapes, self.step.results, self.rooms, strict=True):
-            if axis is None:
-                results.append(room.zeros((cut.chunks, *shape), SUM))
-                whole.append(None)
-            else:
-                array = room.empty((*shape[:axis], rows, *shape[axis:]), self.kind)
-                whole.append(array)
-                results.append(np.moveaxis(array, axis, 0) if axis else array)
-        return results, whole
-
-    def _finish(self, values: Values, results: Sequence[Any], whole: Sequence[Any]) -> None:
-        kind = self.kind
-        for k, result, rows in zip(self.step.gives, results, whole, strict=True):
-            if rows is not None:
-                values[k] = rows
-                continue
-            total = result[0] if len(result) == 1 else result.sum(axis=0)
-            if total.dtype is not kind:  # sums are in float64; a sum of numbers is a number
-                total = total.astype(kind) if total.ndim else kind.type(total)
-            values[k] = total
-
-
-def _to_front(ndim: int, axis: int) -> tuple[int, ...]:
-    """Return the order of axes in which this one is the first: `np.moveaxis` takes as long as a small kernel."""
-    return (axis, *range(axis), *range(axis + 1, ndim))

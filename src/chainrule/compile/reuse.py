@@ -10,6 +10,7 @@ or dropped.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -23,6 +24,12 @@ class Reused:
 
     def __init__(self) -> None:
         self._kept: list[np.ndarray] = []
+
+    def maker(self, shape: tuple[int, ...], kind: np.dtype[Any], zeros: bool) -> Callable[..., np.ndarray]:
+        """Return what is called with this shape and type for such an array: NumPy's own function for a small one."""
+        if prod(shape) * kind.itemsize < SMALLEST:
+            return np.zeros if zeros else np.empty
+        return self.zeros if zeros else self.empty
 
     def empty(self, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:
         """Return an array of this shape and type whose entries are anything, and which nobody else holds."""
@@ -42,8 +49,6 @@ class Reused:
 
     def zeros(self, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:
         """Return such an array of zeros."""
-        if prod(shape) * kind.itemsize < SMALLEST:
-            return np.zeros(shape, kind)
         array = self.empty(shape, kind)
         array[...] = 0
         return array

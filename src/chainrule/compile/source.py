@@ -143,6 +143,19 @@ def size_lines(program: Program, names: Names, text: str) -> list[str]:
     return lines
 
 
+def unpacked_sizes(program: Program, names: Names) -> list[str]:
+    """Write the lines that name all sizes which the arguments' shapes show."""
+    lines = []
+    known: set[object] = set(program.given)
+    for own, symbol in zip(names.arguments, program.arguments, strict=True):
+        new = [n if n in program.sizes and n not in known and symbol.shape.index(n) == k else None
+               for k, n in enumerate(symbol.shape)]  # fmt: skip
+        if any(new):
+            lines.append(f"{', '.join(names.sizes[n] if n else '_' for n in new)}{',' * (len(new) == 1)} = {own}.shape")
+        known.update(new)
+    return lines
+
+
 def written(body: Body, names: Names, dialect: Dialect, free_early: bool = True) -> list[list[str]]:
     """Return each line with its shape behind it; then one that drops the arrays which nobody reads any more.
 

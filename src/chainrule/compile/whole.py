@@ -27,7 +27,7 @@ from chainrule.compile.nonempty import sizes_above_zero
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.side_by_side import with_turned
-from chainrule.compile.source import made_names, parameters, size_lines
+from chainrule.compile.source import made_names, parameters, size_lines, unpacked_sizes
 from chainrule.compile.writing import Names
 from chainrule.errors import DomainError
 from chainrule.expression.extent import is_derived
@@ -64,17 +64,21 @@ SAFE = Load | Length | Constant | Contract | Combine | Divide | Map
 Run = Callable[..., Any]
 
 
-def on_little_data(program: Program, has_kernels: bool = True) -> Run:
-    """Return a function of the arguments that returns the outputs, or None for what is not for it.
+def _nothing(*arguments: Any) -> None:
+    """What is not for the compiled function has no outputs here."""
+
+
+def on_little_data(program: Program, has_kernels: bool = True, otherwise: Run = _nothing) -> Run:
+    """Return a function of the arguments that returns the outputs, or calls `otherwise` for what is not for it.
 
     That is much data, arrays of more than one type, and programs that are not all loops: they run in kernels, or as
     NumPy code if there are none. It takes arrays and NumPy scalars whose shapes fit, then the given sizes.
     """
     found = _whole(program, has_kernels)
     if found is None:
-        return lambda *arguments: None
+        return otherwise
     kernels = Kernel(found.kernel), Kernel(found.kernel)  # of float64, of float32
-    return run_text(found.entry, "little", {**SCOPE, "kernels": kernels})
+    return run_text(found.entry, "little", {**SCOPE, "kernels": kernels, "otherwise": otherwise})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +166,13 @@ def _kernel_text(code: _Code, lines: list[str]) -> str:
 def _entry_text(code: _Code, much: str) -> str:
     program, names = code.program, code.names
     taken = parameters(program, names)
+    other = f"return otherwise({', '.join(taken)})"
     arrays = [own for own, symbol in zip(names.arguments, program.arguments, strict=True) if symbol.shape]
     empty = [f"{names.size(n)} == 0" for n in sizes_above_zero(program)]
     lines = [
-        *_bound_sizes(program, names),
-        f"if {' or '.join([much, *empty])}:\n    return None",
-        *_types(program, names),
+        *unpacked_sizes(program, names),
+        f"if {' or '.join([much, *empty])}:\n    {other}",
+        *_types(program, names, other),
         f"if not ({' and '.join(f'{own}.flags.carray' for own in arrays)}):",
         *(f'    {own} = ordered({own}, order="C")' for own in arrays),
         *(f"{own} = {_made(code, held)}" for own, held in code.rooms.items()),
@@ -184,27 +189,14 @@ def _made(code: _Code, held: list[int]) -> str:
     return f"{'zeros' if held[0] in code.zeros else 'empty'}({shape}, kind)"
 
 
-def _bound_sizes(program: Program, names: Names) -> list[str]:
-    """Name the sizes that the arguments show."""
-    lines = []
-    known: set[object] = set(program.given)
-    for own, symbol in zip(names.arguments, program.arguments, strict=True):
-        new = [n if n in program.sizes and n not in known and symbol.shape.index(n) == k else None
-               for k, n in enumerate(symbol.shape)]  # fmt: skip
-        if any(new):
-            lines.append(f"{', '.join(names.sizes[n] if n else '_' for n in new)}{',' * (len(new) == 1)} = {own}.shape")
-        known.update(new)
-    return lines
-
-
-def _types(program: Program, names: Names) -> list[str]:
+def _types(program: Program, names: Names, other: str) -> list[str]:
     """Decide on the type: that of the first array, and of everything else."""
     pairs = list(zip(names.arguments, program.arguments, strict=True))
     first = next(own for own, symbol in pairs if symbol.shape)
     others = [f"{own}.dtype is not kind" for own, symbol in pairs if symbol.shape and own != first]
     others += [f"{own}.__class__ is not number" for own, symbol in pairs if not symbol.shape]
     wrong = " or ".join(["not (kind is double or kind is single)", *others])
-    lines = [f"kind = {first}.dtype", "number = kind.type", f"if {wrong}:\n    return None"]
+    lines = [f"kind = {first}.dtype", "number = kind.type", f"if {wrong}:\n    {other}"]
     return [*lines, "kernel = kernels[kind is single].call"]
 
 
