@@ -65,7 +65,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache of its own, and kernels on little data too, which otherwise has a function of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "CHAINRULE_CACHE", str(tmp_path_factory.mktemp("kernels")))
-        patch.setattr(importlib.import_module("chainrule.compile.whole"), "LITTLE", -1)
+        patch.setattr(importlib.import_module("chainrule.compile.whole"), "LITTLE_BESIDE_KERNELS", -1)
         yield
 
 

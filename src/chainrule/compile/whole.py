@@ -32,7 +32,9 @@ from chainrule.compile.writing import Names
 from chainrule.errors import DomainError
 from chainrule.expression.extent import is_derived
 
-LITTLE = 100_000  # steps of all loops that take as long as what is called otherwise, weighed as follows
+# steps of all loops that take as long as what is called otherwise, weighed as follows
+LITTLE = 100_000  # beside NumPy, for each of its calls
+LITTLE_BESIDE_KERNELS = 40_000
 LONGEST = 150  # lines of a function that compiles within a second
 KERNEL = 'njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, no_cfunc_wrapper=True)'
 SCOPE = {
@@ -53,8 +55,8 @@ class Weights:
     calls: int
 
 
-# kernels do the same work, of products of matrices in blocks, and are called in 10 µs to 15 µs for all of the program
-BESIDE_KERNELS = Weights(1, 6, 32)
+# kernels do the same work, of products of matrices in blocks and of calls vectorised, and are called in 5 µs
+BESIDE_KERNELS = Weights(1, 6, 80)
 # NumPy takes 1 µs for each instruction; BLAS is faster by 0.25 ns a step, vectorised exp by 3.5 ns a call
 BESIDE_NUMPY = Weights(2, 25, 350)
 
@@ -212,7 +214,7 @@ def _results(code: _Code) -> list[str]:
 def _much(code: _Code, has_kernels: bool) -> str:
     """Write when the data is too much: when what is called otherwise takes less time."""
     if has_kernels:
-        return f"{_steps(code, BESIDE_KERNELS)} > {LITTLE}"
+        return f"{_steps(code, BESIDE_KERNELS)} > {LITTLE_BESIDE_KERNELS}"
     calls = sum(not code.loops.is_renaming(k) for k in range(len(code.steps)))
     return f"{_steps(code, BESIDE_NUMPY)} > {LITTLE * max(1, calls)}"
 
