@@ -30,6 +30,7 @@ from chainrule.compile.program import (
 )
 from chainrule.compile.recipes import expanded
 from chainrule.compile.rows import Pass
+from chainrule.compile.tiles import tiled
 from chainrule.compile.scalars import double, single
 from chainrule.expression.shape import Shape
 
@@ -196,9 +197,10 @@ class _Writer:
         self.grouping.arrange()
         body: list[str] = [*self._block_lines()]
         nests = [self._nest(level, space, roots) for (level, space), roots in sorted(self.grouping.groups.items())]
-        ahead = self._looks_ahead(nests)
-        for nest in nests:
-            body += nest.lines()
+        calls = [self._tiled(nest) for nest in nests]
+        ahead = self._looks_ahead([nest for nest, call in zip(nests, calls, strict=True) if not call])
+        for nest, call in zip(nests, calls, strict=True):
+            body += call or nest.lines()
         sizes = self.sizes
         parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(sizes)))]
         parameters += [f"{'f' if axis is None else 'r'}{p}" for p, axis in enumerate(self.task.axes)]
@@ -221,7 +223,8 @@ class _Writer:
         definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
         module = double if self.kind == "float64" else single
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
-        parts = [part for part, is_used in (("turned", self._copied()), ("ahead", ahead)) if is_used]
+        used = {"turned": self._copied(), "ahead": ahead, "tiles": any(calls)}
+        parts = [part for part, is_used in used.items() if is_used]
         return Kernel(head + _scalar_text(module) + "".join(map(_compiled_text, parts)) + definition, tuple(sizes))
 
     def _results(self) -> list[tuple[int, int | None]]:
@@ -239,6 +242,14 @@ class _Writer:
             loops, unroll = [("i", "size"), *outer, *wide], (*unroll[-1:], *unroll[:-1])
         labels = {k: self._labels(k, space) for k in roots}
         return Nest(self, tuple(roots), tuple(loops), labels, unroll)
+
+    def _tiled(self, nest: Nest) -> list[str]:
+        """Return the call that does what a nest does, if it is a product of matrices."""
+        extents = {v: n for v, n in nest.loops if v != "i"}
+        names = {v: self.sizes[int(extent.removeprefix("n_"))] for v, extent in extents.items()}
+        wide = next((v for v, n in names.items() if n in self.wide), None)
+        narrow = next((n for v, n in names.items() if v != wide), "")
+        return tiled(nest, wide, self.steps.get(narrow, UNROLLED))
 
     def _looks_ahead(self, nests: Sequence[Nest]) -> bool:
         """Let the last product of matrices that is summed over rows ask for the next rows, so that they are there."""
