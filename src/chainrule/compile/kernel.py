@@ -30,8 +30,8 @@ from chainrule.compile.program import (
 )
 from chainrule.compile.recipes import expanded
 from chainrule.compile.rows import Pass
-from chainrule.compile.tiles import tiled
 from chainrule.compile.scalars import double, single
+from chainrule.compile.tiles import tiled
 from chainrule.expression.shape import Shape
 
 UNROLLED = Stride(4)  # also of rows that are added to sums: the sums are read and written once for all of them

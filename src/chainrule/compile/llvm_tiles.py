@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
+from itertools import product
 from typing import Any
 
 from chainrule.compile.llvm_values import BYTES, Code, Value, View
@@ -81,9 +82,9 @@ class _Vectors:
 
     def add_product(self, total: str, x: Value, y: Value) -> None:
         """Add the product of two vectors to a variable."""
-        product = self.code.add(self.kind, f"fmul {FREE} {self.kind} {x.text}, {y.text}")
+        term = self.code.add(self.kind, f"fmul {FREE} {self.kind} {x.text}, {y.text}")
         old = self.code.load(self.kind, total)
-        new = self.code.add(self.kind, f"fadd {FREE} {self.kind} {old.text}, {product.text}")
+        new = self.code.add(self.kind, f"fadd {FREE} {self.kind} {old.text}, {term.text}")
         self.code.store(new, self.kind, total)
 
     def sums(self, vectors: Sequence[Value]) -> Value:
@@ -123,7 +124,7 @@ def dots(code: Code, lanes: View, left: View, rows: View, at: Any, k: Any, steps
 
     Entries of a row lie beside each other in all three.
     """
-    vectors, width = _Vectors(code, rows.kind), rows.shape[1]
+    vectors, width = _Vectors(code, rows.kind), left.shape[1]
     tops = [code.entry(left, [code.binary("+", k, a), 0]) for a in range(steps)]
     starts = [code.entry(rows, [code.binary("+", at, b), 0]) for b in range(ROWS)]
     totals = [[_variable(code, vectors.kind) for _ in starts] for _ in tops]
@@ -172,37 +173,34 @@ def _outer(
 ) -> None:
     """The same for as many vectors of columns as there are masks: their sums are held while all rows go by."""
     (total, lanes, rows), (k, j) = views, at
-    vectors = _Vectors(code, rows.kind)
-    offsets = [b * vectors.length for b in range(len(masks))]
-    homes = [
-        [code.moved(code.entry(total, [code.binary("+", k, a), j]), rows.kind, b) for b in offsets]
-        for a in range(steps)
-    ]
-    factors = [code.entry(lanes, [code.binary("+", k, a), 0]) for a in range(steps)]
-    held = [[_variable(code, vectors.kind) for _ in offsets] for _ in factors]
-    for places, mine in zip(homes, held, strict=True):
-        for place, variable, mask in zip(places, mine, masks, strict=True):
-            code.store(vectors.read(place, mask), vectors.kind, variable)
+    vectors, numbers = _Vectors(code, rows.kind), [code.binary("+", k, a) for a in range(steps)]
+    columns = [(b * vectors.length, mask) for b, mask in enumerate(masks)]
+    factors = [code.entry(lanes, [number, 0]) for number in numbers]
+    tops = [code.entry(total, [number, j]) for number in numbers]
+    sums = [(code.moved(top, rows.kind, b), mask, code.place(vectors.kind)) for top in tops for b, mask in columns]
+    for place, mask, held in sums:
+        code.store(vectors.read(place, mask), vectors.kind, held)
     start, pace = code.entry(rows, [0, j]), rows.stride(0)
     block = code.binary("*", size, pace)
 
     def step(i: Value) -> None:
         row = code.moved(start, "i8", code.binary("*", i, pace))
-        xs = [
-            vectors.read(code.moved(row, rows.kind, b), mask) for b, mask in zip(offsets, masks, strict=True)
-        ]
-        following = code.add("ptr", f"getelementptr i8, ptr {row}, i64 {block.text}").text
-        for line in range(0, len(masks) * vectors.length * vectors.align, LINE):
-            ask(code, code.add("ptr", f"getelementptr i8, ptr {following}, i64 {line}").text)
-        for factor, mine in zip(factors, held, strict=True):
-            every = vectors.spread(code.moved(factor, rows.kind, i))
-            for x, variable in zip(xs, mine, strict=True):
-                vectors.add_product(variable, every, x)
+        _ask_for(code, row, block, len(masks) * vectors.length * vectors.align)
+        xs = [vectors.read(code.moved(row, rows.kind, b), mask) for b, mask in columns]
+        spread = [vectors.spread(code.moved(factor, rows.kind, i)) for factor in factors]
+        for (factor, x), (_, _, held) in zip(product(spread, xs), sums, strict=True):
+            vectors.add_product(held, factor, x)
 
     code.each(0, size, 1, step)
-    for places, mine in zip(homes, held, strict=True):
-        for place, variable, mask in zip(places, mine, masks, strict=True):
-            vectors.write(code.load(vectors.kind, variable), place, mask)
+    for place, mask, held in sums:
+        vectors.write(code.load(vectors.kind, held), place, mask)
+
+
+def _ask_for(code: Code, row: str, distance: Value, size: int) -> None:
+    """Ask for so many bytes that lie this far behind the row, in the next block; there need not be one."""
+    there = code.add("ptr", f"getelementptr i8, ptr {row}, i64 {distance.text}").text
+    for line in range(0, size, LINE):
+        ask(code, code.add("ptr", f"getelementptr i8, ptr {there}, i64 {line}").text)
 
 
 def _variable(code: Code, kind: str) -> str:

@@ -34,9 +34,11 @@ def tiled(nest: Nest, wide: str | None, stride: Stride) -> list[str]:
     left, target = _name(places.get(read[0]), *read[1]), _name(home, *written[1])
     if len(step.operands) != 2 or not (rows and left and target):
         return []
+    extent = dict(nest.loops)[narrow]
+    whole = extent if stride.exact else f"{extent} // {stride.steps} * {stride.steps}"
     if storage.is_row_sum(k):
-        return [f"sums_of_products({target}, {left}, {rows}, {stride.steps}, size)"]
-    return [f"products({target}, {left}, {rows}, {stride.steps}, size, zero)"]
+        return [f"sums_of_products({target}, {left}, {rows}, {stride.steps}, {whole}, size)"]
+    return [f"products({target}, {left}, {rows}, {stride.steps}, {whole}, size, zero)"]
 
 
 def _name(place: str | None, first: str, second: str) -> str:

@@ -26,7 +26,7 @@ def dots(lanes: Any, left: Any, rows: Any, at: Any, k: Any, steps: Any) -> None:
 def dot(lanes: Any, left: Any, rows: Any, i: Any, k: Any, zero: Any) -> None:
     """Write lanes[k, i] = Σ_j left[k, j]·rows[i, j]."""
     t = zero
-    for j in range(rows.shape[1]):
+    for j in range(left.shape[1]):
         t += left[k, j] * rows[i, j]
     lanes[k, i] = t
 
@@ -41,9 +41,9 @@ def outer(total: Any, lanes: Any, rows: Any, k: Any, j: Any, width: Any, steps: 
 
 
 @njit(error_model="numpy")
-def products(lanes: Any, left: Any, rows: Any, steps: Any, size: Any, zero: Any) -> None:
-    """Write lanes[k, i] = Σ_j left[k, j]·rows[i, j] for i < size, so many rows of `left` at a time."""
-    most, done = left.shape[0] // steps * steps, 0
+def products(lanes: Any, left: Any, rows: Any, steps: Any, most: Any, size: Any, zero: Any) -> None:
+    """Write lanes[k, i] = Σ_j left[k, j]·rows[i, j] for i < size; k takes so many steps at a time up to `most`."""
+    done = 0
     if rows.strides[1] == rows.itemsize and left.strides[1] == left.itemsize:
         done = size // TILE * TILE
         for i in range(0, done, TILE):
@@ -56,24 +56,28 @@ def products(lanes: Any, left: Any, rows: Any, steps: Any, size: Any, zero: Any)
             dot(lanes, left, rows, i, k, zero)
 
 
+@njit
+def strip(total: Any, lanes: Any, rows: Any, j: Any, width: Any, steps: Any, most: Any, size: Any) -> None:
+    """Write total[k, j + b] += Σ_i lanes[k, i]·rows[i, j + b] for all k, b < width and i < size."""
+    for k in range(0, most, steps):
+        outer(total, lanes, rows, k, j, width, steps, size)
+    for k in range(most, total.shape[0]):
+        outer(total, lanes, rows, k, j, width, 1, size)
+
+
 @njit(error_model="numpy")
-def sums_of_products(total: Any, lanes: Any, rows: Any, steps: Any, size: Any) -> None:
-    """Write total[k, j] += Σ_i lanes[k, i]·rows[i, j] for i < size, so many rows of `total` at a time."""
-    count, width = total.shape
-    most, strip = count // steps * steps, STRIP // rows.itemsize
-    is_beside = rows.strides[1] == rows.itemsize
-    if is_beside:
-        whole = width // strip * strip
-        for j in range(0, whole, strip):
-            for k in range(0, most, steps):
-                outer(total, lanes, rows, k, j, strip, steps, size)
-            for k in range(most, count):
-                outer(total, lanes, rows, k, j, strip, 1, size)
-        for k in range(0, most, steps):
-            outer(total, lanes, rows, k, whole, width - whole, steps, size)
-        for k in range(most, count):
-            outer(total, lanes, rows, k, whole, width - whole, 1, size)
-    for k in range(0 if is_beside else count):
+def sums_of_products(total: Any, lanes: Any, rows: Any, steps: Any, most: Any, size: Any) -> None:
+    """Write total[k, j] += Σ_i lanes[k, i]·rows[i, j] for i < size; k takes so many steps at a time up to `most`."""
+    width = total.shape[1]
+    done = 0
+    if rows.strides[1] == rows.itemsize:
+        done = width
+        entries = STRIP // rows.itemsize
+        whole = width // entries * entries
+        for j in range(0, whole, entries):
+            strip(total, lanes, rows, j, STRIP // rows.itemsize, steps, most, size)
+        strip(total, lanes, rows, whole, width - whole, steps, most, size)
+    for k in range(total.shape[0]):
         for i in range(size):
-            for j in range(width):
+            for j in range(done, width):
                 total[k, j] += lanes[k, i] * rows[i, j]
