@@ -14,7 +14,7 @@ TEXT = files("chainrule.compile.scalars").joinpath("tiles.py").read_text(encodin
 HEAD = "from __future__ import annotations\nimport numpy as np\nfrom numba import njit\n\n"
 BODY = """
     products(lanes, left, rows, 3, left.shape[0] // 3 * 3, size, left[0, 0] * 0)
-    sums_of_products(total, lanes, rows, 3, left.shape[0] // 3 * 3, size)
+    sums_of_products(total, lanes, rows, rows, size, 3, left.shape[0] // 3 * 3, size)
 """
 KERNEL = f"{HEAD}{TEXT[TEXT.index('# --- functions') :]}\n@njit\ndef kernel(lanes, left, rows, total, size):{BODY}"
 

@@ -249,15 +249,18 @@ class _Writer:
         names = {v: self.sizes[int(extent.removeprefix("n_"))] for v, extent in extents.items()}
         wide = next((v for v, n in names.items() if n in self.wide), None)
         narrow = next((n for v, n in names.items() if v != wide), "")
-        return tiled(nest, wide, self.steps.get(narrow, UNROLLED))
+        taken = [p for p in self._taken() if names.get(wide or "") in self.program.instructions[p].shape]
+        return tiled(nest, wide, self.steps.get(narrow, UNROLLED), taken)
+
+    def _taken(self) -> list[int]:
+        """The matrices that are read where they are."""
+        shapes = [self.program.instructions[p].shape for p in range(len(self.task.axes))]
+        pairs = enumerate(zip(self.task.axes, shapes, strict=True))
+        return [p for p, (axis, n) in pairs if axis is not None and len(n) == 2 and p not in self._copied()]
 
     def _looks_ahead(self, nests: Sequence[Nest]) -> bool:
         """Let the last product of matrices that is summed over rows ask for the next rows, so that they are there."""
-        taken = [
-            p
-            for p, axis in enumerate(self.task.axes)
-            if axis is not None and len(self.program.instructions[p].shape) == 2 and p not in self._copied()
-        ]
+        taken = self._taken()
         products = [nest for nest in nests if len(nest.loops) > 2 and all(map(self.is_row_sum, nest.roots))]
         if not taken or not products or not products[-1].unroll:
             return False

@@ -144,35 +144,37 @@ def dots(code: Code, lanes: View, left: View, rows: View, at: Any, k: Any, steps
         vectors.write(found, code.entry(lanes, [code.binary("+", k, a), at]), None)
 
 
-def outer(code: Code, total: View, lanes: View, rows: View, k: Any, j: Any, width: Any, steps: int, size: Any) -> None:
+def outer(code: Code, *arguments: Any) -> None:
     """Write total[k + a, j + b] += Σ_i lanes[k + a, i]·rows[i, j + b] for a < steps, b < width and i < size.
 
-    Entries of a row lie beside each other in all three.
+    The arguments are total, lanes, rows, ahead, next, k, j, width, steps, size. Entries of a row lie beside each other
+    in the first three. Meanwhile columns j + b of ahead[next + i] are asked for, which need not exist.
     """
-    length, most = _Vectors(code, rows.kind).length, _registers()[1]
+    *views, following, k, j, width, steps, size = arguments
+    length, most = _Vectors(code, views[0].kind).length, _registers()[1]
     if isinstance(width, int):
         for first in range(0, width, most * length):
-            place = code.binary("+", j, first)
-            _outer(code, (total, lanes, rows), (k, place), [None] * min(most, (width - first) // length), steps, size)
+            masks = [None] * min(most, (width - first) // length)
+            _outer(code, views, (following, k, code.binary("+", j, first)), masks, steps, size)
         return
 
     def rest(first: Value) -> None:
-        mask = _Vectors(code, rows.kind).first(code.binary("-", width, first))
-        _outer(code, (total, lanes, rows), (k, code.binary("+", j, first)), [mask], steps, size)
+        mask = _Vectors(code, views[0].kind).first(code.binary("-", width, first))
+        _outer(code, views, (following, k, code.binary("+", j, first)), [mask], steps, size)
 
     code.each(0, width, length, rest)
 
 
 def _outer(
     code: Code,
-    views: tuple[View, View, View],
-    at: tuple[Any, Any],
+    views: Sequence[View],
+    at: tuple[Any, Any, Any],
     masks: Sequence[Value | None],
     steps: int,
     size: Any,
 ) -> None:
     """The same for as many vectors of columns as there are masks: their sums are held while all rows go by."""
-    (total, lanes, rows), (k, j) = views, at
+    (total, lanes, rows, ahead), (following, k, j) = views, at
     vectors, numbers = _Vectors(code, rows.kind), [code.binary("+", k, a) for a in range(steps)]
     columns = [(b * vectors.length, mask) for b, mask in enumerate(masks)]
     factors = [code.entry(lanes, [number, 0]) for number in numbers]
@@ -181,11 +183,10 @@ def _outer(
     for place, mask, held in sums:
         code.store(vectors.read(place, mask), vectors.kind, held)
     start, pace = code.entry(rows, [0, j]), rows.stride(0)
-    block = code.binary("*", size, pace)
 
     def step(i: Value) -> None:
         row = code.moved(start, "i8", code.binary("*", i, pace))
-        _ask_for(code, row, block, len(masks) * vectors.length * vectors.align)
+        _ask_for(code, ahead, (code.binary("+", following, i), j), len(masks) * vectors.length * vectors.align)
         xs = [vectors.read(code.moved(row, rows.kind, b), mask) for b, mask in columns]
         spread = [vectors.spread(code.moved(factor, rows.kind, i)) for factor in factors]
         for (factor, x), (_, _, held) in zip(product(spread, xs), sums, strict=True):
@@ -196,11 +197,13 @@ def _outer(
         vectors.write(code.load(vectors.kind, held), place, mask)
 
 
-def _ask_for(code: Code, row: str, distance: Value, size: int) -> None:
-    """Ask for so many bytes that lie this far behind the row, in the next block; there need not be one."""
-    there = code.add("ptr", f"getelementptr i8, ptr {row}, i64 {distance.text}").text
+def _ask_for(code: Code, view: View, at: tuple[Any, Any], size: int) -> None:
+    """Ask for so many bytes from this entry on, which may lie behind the array's end."""
+    offset = code.binary("*", at[0], view.stride(0)), code.binary("*", at[1], view.stride(1))
+    distance = code.binary("+", *offset)
     for line in range(0, size, LINE):
-        ask(code, code.add("ptr", f"getelementptr i8, ptr {there}, i64 {line}").text)
+        place = code.binary("+", distance, line)
+        ask(code, code.add("ptr", f"getelementptr i8, ptr {view.data}, i64 {place.text}").text)
 
 
 def _variable(code: Code, kind: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from chainrule.compile.nest import Nest, Stride
 from chainrule.compile.program import Contract
@@ -10,10 +10,11 @@ from chainrule.compile.program import Contract
 ROW = "i"  # the variable of the rows
 
 
-def tiled(nest: Nest, wide: str | None, stride: Stride) -> list[str]:
+def tiled(nest: Nest, wide: str | None, stride: Stride, taken: Sequence[int]) -> list[str]:
     """Return the call that does what the nest does; nothing if it is no product of a block of rows and a matrix.
 
     `wide` is the variable of the wide axis, and `stride` says how many steps at a time the other one takes.
+    `taken` are the arguments of this width that lie in memory as rows: one is asked for the rows of the next block.
     """
     storage, k = nest.storage, nest.roots[0]
     step, labels = storage.program.instructions[k], nest.labels[k]
@@ -37,7 +38,9 @@ def tiled(nest: Nest, wide: str | None, stride: Stride) -> list[str]:
     extent = dict(nest.loops)[narrow]
     whole = extent if stride.exact else f"{extent} // {stride.steps} * {stride.steps}"
     if storage.is_row_sum(k):
-        return [f"sums_of_products({target}, {left}, {rows}, {stride.steps}, {whole}, size)"]
+        own = [p for p in taken if rows == f"x{p}"] or taken
+        ahead = f"r{own[0]}, hi" if own else f"{rows}, 0"
+        return [f"sums_of_products({target}, {left}, {rows}, {ahead}, {stride.steps}, {whole}, size)"]
     return [f"products({target}, {left}, {rows}, {stride.steps}, {whole}, size, zero)"]
 
 

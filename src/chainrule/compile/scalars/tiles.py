@@ -32,7 +32,9 @@ def dot(lanes: Any, left: Any, rows: Any, i: Any, k: Any, zero: Any) -> None:
 
 
 @njit
-def outer(total: Any, lanes: Any, rows: Any, k: Any, j: Any, width: Any, steps: Any, size: Any) -> None:
+def outer(
+    total: Any, lanes: Any, rows: Any, ahead: Any, following: Any, k: Any, j: Any, width: Any, steps: Any, size: Any
+) -> None:
     """Write total[k + a, j + b] += Σ_i lanes[k + a, i]·rows[i, j + b] for a < steps, b < width, i < size."""
     for a in range(steps):
         for i in range(size):
@@ -57,17 +59,24 @@ def products(lanes: Any, left: Any, rows: Any, steps: Any, most: Any, size: Any,
 
 
 @njit
-def strip(total: Any, lanes: Any, rows: Any, j: Any, width: Any, steps: Any, most: Any, size: Any) -> None:
+def strip(
+    total: Any, lanes: Any, rows: Any, ahead: Any, following: Any, j: Any, width: Any, steps: Any, most: Any, size: Any
+) -> None:
     """Write total[k, j + b] += Σ_i lanes[k, i]·rows[i, j + b] for all k, b < width and i < size."""
     for k in range(0, most, steps):
-        outer(total, lanes, rows, k, j, width, steps, size)
+        outer(total, lanes, rows, ahead, following, k, j, width, steps, size)
     for k in range(most, total.shape[0]):
-        outer(total, lanes, rows, k, j, width, 1, size)
+        outer(total, lanes, rows, ahead, following, k, j, width, 1, size)
 
 
 @njit(error_model="numpy")
-def sums_of_products(total: Any, lanes: Any, rows: Any, steps: Any, most: Any, size: Any) -> None:
-    """Write total[k, j] += Σ_i lanes[k, i]·rows[i, j] for i < size; k takes so many steps at a time up to `most`."""
+def sums_of_products(
+    total: Any, lanes: Any, rows: Any, ahead: Any, following: Any, steps: Any, most: Any, size: Any
+) -> None:
+    """Write total[k, j] += Σ_i lanes[k, i]·rows[i, j] for i < size; k takes so many steps at a time up to `most`.
+
+    Meanwhile as many rows of `ahead` are asked for, the first of which is `following`.
+    """
     width = total.shape[1]
     done = 0
     if rows.strides[1] == rows.itemsize:
@@ -75,8 +84,8 @@ def sums_of_products(total: Any, lanes: Any, rows: Any, steps: Any, most: Any, s
         entries = STRIP // rows.itemsize
         whole = width // entries * entries
         for j in range(0, whole, entries):
-            strip(total, lanes, rows, j, STRIP // rows.itemsize, steps, most, size)
-        strip(total, lanes, rows, whole, width - whole, steps, most, size)
+            strip(total, lanes, rows, ahead, following, j, STRIP // rows.itemsize, steps, most, size)
+        strip(total, lanes, rows, ahead, following, whole, width - whole, steps, most, size)
     for k in range(total.shape[0]):
         for i in range(size):
             for j in range(done, width):
