@@ -10,7 +10,7 @@ import pytest
 import chainrule as cr
 
 pytest.importorskip("numba")
-TEXT = files("chainrule.compile.scalars").joinpath("tiles.py").read_text(encoding="utf-8")
+TEXT = files("chainrule.compile.scalars").joinpath("by_tiles.py").read_text(encoding="utf-8")
 HEAD = "from __future__ import annotations\nimport numpy as np\nfrom numba import njit\n\n"
 BODY = """
     products(lanes, left, rows, 3, left.shape[0] // 3 * 3, size, left[0, 0] * 0)

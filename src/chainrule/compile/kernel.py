@@ -223,7 +223,7 @@ class _Writer:
         definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
         module = double if self.kind == "float64" else single
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
-        used = {"turned": self._copied(), "ahead": ahead, "tiles": any(calls)}
+        used = {"turned": self._copied(), "ahead": ahead, "by_tiles": any(calls)}
         parts = [part for part, is_used in used.items() if is_used]
         return Kernel(head + _scalar_text(module) + "".join(map(_compiled_text, parts)) + definition, tuple(sizes))
 
