@@ -105,6 +105,18 @@ def torch_call(values: dict[str, Any]) -> race.Peers:
 
 
 # --- from the text to the first result, inside one process
+def cold(make: Callable[[], Any], values: dict[str, Any]) -> Any:
+    """Return what a new compiled function gives, its code nowhere on the disk yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        before = os.environ.get("CHAINRULE_CACHE")
+        os.environ["CHAINRULE_CACHE"] = folder
+        try:
+            return make()(**values)
+        finally:
+            os.environ.pop("CHAINRULE_CACHE")
+            os.environ.update({} if before is None else {"CHAINRULE_CACHE": before})
+
+
 def first_call() -> race.Peers:
     """Derive, compile and call once; "compile" alone starts from the derivatives."""
     values = arrays(100, 10)
@@ -116,6 +128,8 @@ def first_call() -> race.Peers:
         "chainrule, compile alone": lambda: cr.compile(*known)(**values),
         "by hand": lambda: plain(*given),
     }
+    if race.installed("numba"):
+        peers["chainrule numba, cold"] = lambda: cold(lambda: cr.compile(*parts(), backend="numba"), values)
     if race.installed("jax"):
 
         def jax_run() -> Any:
@@ -123,6 +137,42 @@ def first_call() -> race.Peers:
             return (value, *slopes)
 
         peers["JAX jit"] = jax_run
+    return peers
+
+
+CLASSES = "sum(logsumexp(X @ W, axis=1)) - sum(Y * (X @ W))"
+CLASS_SHAPES = {"X": ("N", "d"), "W": ("d", "K"), "Y": ("N", "K")}
+
+
+def first_call_of_classes(N: int, d: int, K: int) -> race.Peers:
+    """The same of softmax regression, whose kernels have the longest text."""
+    rng = np.random.default_rng(0)
+    values = {"X": rng.normal(size=(N, d)), "W": rng.normal(size=(d, K)), "Y": np.eye(K)[rng.integers(K, size=N)]}
+
+    def compiled(backend: str) -> Callable[..., Any]:
+        loss = cr.parse(CLASSES, CLASS_SHAPES)
+        return cr.compile(loss, cr.grad(loss, "W"), backend=backend)
+
+    def by_hand() -> tuple[Any, Any]:
+        z = values["X"] @ values["W"]
+        top = z.max(axis=1, keepdims=True)
+        e = np.exp(z - top)
+        total = e.sum(axis=1, keepdims=True)
+        value = (np.log(total) + top).sum() - (values["Y"] * z).sum()
+        return value, values["X"].T @ (e / total - values["Y"])
+
+    peers: race.Peers = {"chainrule": lambda: compiled("numpy")(**values), "by hand": by_hand}
+    if race.installed("numba"):
+        peers["chainrule numba, cold"] = lambda: cold(lambda: compiled("numba"), values)
+    if race.installed("jax"):
+        import jax
+
+        def loss(W: Any) -> Any:
+            z = values["X"] @ W
+            return jax.scipy.special.logsumexp(z, axis=1).sum() - (values["Y"] * z).sum()
+
+        jax.config.update("jax_enable_x64", True)
+        peers["JAX jit"] = lambda: jax.jit(jax.value_and_grad(lambda W: loss(W)))(values["W"])
     return peers
 
 
@@ -163,14 +213,15 @@ value = value.detach()
 END = "\nprint(json.dumps([float(value), *map(float, dw), float(db)]))\n"
 
 
-def process(body: str, cold: bool = False) -> Callable[[], np.ndarray]:
+def process(body: str, is_cold: bool = False) -> Callable[[], np.ndarray]:
     """Return a call that runs a script in a fresh interpreter; a cold one has empty caches of compiled kernels."""
 
     def run() -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
             variables = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-            if cold:
-                variables |= {"NUMBA_CACHE_DIR": folder, "XDG_CACHE_HOME": folder, "TORCHINDUCTOR_CACHE_DIR": folder}
+            if is_cold:
+                places = ("CHAINRULE_CACHE", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR")
+                variables |= dict.fromkeys(places, folder)
             done = subprocess.run(
                 [sys.executable, "-c", BEGIN + body + END], env=variables, check=True, capture_output=True, text=True
             )
@@ -186,13 +237,13 @@ def fresh() -> race.Peers:
         "by hand": process(BY_HAND),
     }
     if race.installed("numba"):
-        peers["chainrule numba, cold"] = process(OURS.replace("BACKEND", "'numba'"), cold=True)
+        peers["chainrule numba, cold"] = process(OURS.replace("BACKEND", "'numba'"), is_cold=True)
         peers["chainrule numba"] = process(OURS.replace("BACKEND", "'numba'"))
     if race.installed("jax"):
         peers["JAX jit"] = process(JAX)
     if race.installed("torch"):
         peers["torch eager"] = process(TORCH.replace("COMPILE", ""))
-        peers["torch.compile, cold"] = process(TORCH.replace("COMPILE", "torch.compile"), cold=True)
+        peers["torch.compile, cold"] = process(TORCH.replace("COMPILE", "torch.compile"), is_cold=True)
     return peers
 
 
@@ -208,6 +259,8 @@ def races(small: bool = False) -> Iterator[race.Race]:
     if not small:
         yield race.Race("one call, N = 1000, d = 10", lambda: call(1000, 10))
     yield race.Race("first call, in process", first_call)
+    size = (40, 7, 3) if small else (20_000, 100, 10)
+    yield race.Race("first call of softmax regression, in process", lambda: first_call_of_classes(*size))
     if small:
         yield race.Race("first result, fresh process", lambda: {n: fresh()[n] for n in ("chainrule", "by hand")})
     else:

@@ -244,6 +244,12 @@ def test_loops_agree_with_the_interpreter(loops: str, tmp_path: Path) -> None:
     check_plain(loops, tmp_path, {name: LOOPS[name] for name in (LOOPS if loops == "c" else few)})
 
 
+@pytest.mark.parametrize("library", [pytest.param(n, marks=pytest.mark.backend(n)) for n in ("numpy", "jax", "torch")])
+def test_arrays_agree_with_the_interpreter(library: str, tmp_path: Path) -> None:
+    pytest.importorskip(library)
+    check_plain(library, tmp_path, LOOPS)
+
+
 @pytest.mark.slow
 @pytest.mark.backend("numba")
 def test_all_loops_in_numba(tmp_path: Path) -> None:
@@ -319,6 +325,9 @@ def test_the_type_of_positions_is_said() -> None:
     assert "const long *idx" in text and " * idx: p, positions from 0: long" in text
     assert "2 if a position is not on its axis" in text
     assert "# idx: p, positions from 0: any integers" in cr.source(LOOKUP, "numba", "f")
+    for library in ("jax", "torch"):
+        for exprs in (LOOKUP, LOOKUP[0]):
+            assert "# idx: p, positions from 0: integers, which are not checked" in cr.source(exprs, library, "f")
     assert "const real *idx," in cr.source(LOOPS["positions_that_count"], "c", "f")
     assert "const long *idx," in cr.source(LOOPS["some_positions"], "c", "f")
 

@@ -134,6 +134,15 @@ def test_what_has_no_words_goes_through_numba(monkeypatch: pytest.MonkeyPatch) -
     assert turned(np.array([2.5])) == 1.0
 
 
+def test_a_function_that_the_c_library_lacks_is_left_to_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LLVM would end the process."""
+    texts = by_numba(monkeypatch)
+    made = kernel("x", "return np.arcsinh(x[0])")
+    monkeypatch.setitem(import_module("chainrule.compile.llvm_text").CALLS, "arcsinh", "chainrule_has_no_such")
+    assert made(np.array([2.0])) == np.arcsinh(2.0)
+    assert len(texts) == 1
+
+
 def test_a_variable_of_two_types_is_not_guessed() -> None:
     module = import_module("chainrule.compile.llvm_module")
     text = f"{HEAD}{NJIT}def kernel(x):\n    t = 0\n    for i in range(3):\n        t = t + x[i]\n    return t\n"
@@ -266,7 +275,7 @@ def test_without_a_directory_kernels_live_in_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 6, 7, 10, 13])
 def test_rows_lie_in_lanes(columns: int, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = by_numba(monkeypatch)
-    before = import_module("chainrule.compile.kernel")._compiled_text("turned")
+    before = import_module("chainrule.compile.kernel").compiled_text("turned")
     made = kernel("lanes, rows", "turned(lanes, rows)", before=before)
     base = np.arange(2 * 21 * (columns + 3), dtype=kind).reshape(42, columns + 3)
     for rows in (base[:21, :columns].copy(), base[::2, 1 : columns + 1], base[:21, :columns].copy("F"), base[:5, :1]):

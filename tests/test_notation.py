@@ -815,3 +815,44 @@ def test_derivations_through_positions_without_matrix_notation(formula: str) -> 
     assert "onehot" in str(derivation.result)
     assert r"\operatorname{onehot}" in derivation.to_latex()
     assert "onehot" in derivation.to_html()
+
+
+STACK, ROWS_OF = b.symbol("B", ("b", "n", "n")), b.symbol("c", ("b", "n"))
+READ_WHOLE = [  # what a function reads along two axes, which dots would not tell apart
+    (CATALOGUE["inv"](STACK), "(Bᵢ⁻¹)ⱼₖ", r"(\mathbf{B}_{i}^{-1})_{jk}"),
+    (
+        CATALOGUE["inv"](b.contract("ij,b->bij", b.matrix("A", "n", "n"), b.ones("b"))),
+        "(A⁻¹)ⱼₖ",
+        r"(\mathbf{A}^{-1})_{jk}",
+    ),
+    (CATALOGUE["inv"](b.contract("bij->bji", STACK)), "([Bᵢₘₗ]ₗₘ⁻¹)ⱼₖ", r"([B_{iml}]_{lm}^{-1})_{jk}"),
+    (
+        CATALOGUE["inv"](b.contract("bij,bjk->bik", STACK, STACK)),
+        "([Σₙ BᵢₙₘBᵢₗₙ]ₗₘ⁻¹)ⱼₖ",
+        r"\left(\left[\sum_{n=1}^{n} B_{inm} B_{iln}\right]_{lm}^{-1}\right)_{jk}",
+    ),
+    (
+        CATALOGUE["logdet"](b.contract("bij,bj->ij", STACK, ROWS_OF)),
+        "log|det([Σₖ Bₖᵢⱼcₖⱼ]ᵢⱼ)|",
+        r"\log\lvert\det(\left[\sum_{k=1}^{b} B_{kij} c_{kj}\right]_{ij})\rvert",
+    ),
+    (
+        CATALOGUE["softmax"](b.contract("bij,bjk->bik", STACK, STACK)),
+        "softmax(Σₗ B[i, l, ·] Bᵢⱼₗ)ₖ",
+        r"\operatorname{softmax}(\sum_{l=1}^{n} B_{il\cdot} B_{ijl})_{k}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("e", "printed", "typeset"), READ_WHOLE)
+def test_rows_and_columns_of_what_is_read_whole_are_told_apart(e: Expr, printed: str, typeset: str) -> None:
+    assert str(e) == printed
+    assert e.to_latex() == typeset
+    assert cr.parse(source_text(e), shapes={name: s.shape for name, s in e.symbols.items()}) is e
+
+
+def test_a_product_is_not_printed_as_its_transpose() -> None:
+    inverse = CATALOGUE["inv"]
+    texts = {str(inverse(b.contract(f"bij->{axes}", STACK))) for axes in ("bij", "bji")}
+    texts |= {str(inverse(b.contract(f"bij,bkj->{axes}", STACK, b.ones("b", "n", "n")))) for axes in ("bik", "bki")}
+    assert len(texts) == 4

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.errors import DomainError
 
 Z = cr.matrix("Z", "N", "k")
 VALUES = [
@@ -27,3 +28,55 @@ def test_exponentials_are_taken_once() -> None:
     text = cr.source((cr.logsumexp(Z), cr.softmax(Z)), name="both")
     assert text.count("np.exp(") == 1
     assert "np.exp(" not in cr.source((cr.logsumexp(Z), cr.softmax(2 * Z)), name="f").split("def f(")[1]
+
+
+# --- an axis without entries
+BACKENDS = ["numpy", pytest.param("numba", marks=pytest.mark.backend("numba"))]
+EMPTY = {
+    "softmax": ((cr.softmax(Z),), [np.zeros((3, 0))]),
+    "logsumexp": ((cr.logsumexp(Z),), [np.full(3, -np.inf)]),
+    "together": ((cr.softmax(Z), cr.logsumexp(Z)), [np.zeros((3, 0)), np.full(3, -np.inf)]),
+    "summed": ((cr.sum(cr.logsumexp(Z)),), [np.array(-np.inf)]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")  # in log 0, as NumPy says it
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("name", EMPTY)
+def test_exponentials_of_nothing_add_up_to_zero(name: str, kind: type, backend: str) -> None:
+    pytest.importorskip(backend)
+    exprs, wanted = EMPTY[name]
+    found = cr.compile(*exprs, backend=backend)(Z=np.ones((3, 0), kind))
+    for part, value, e in zip(found if len(exprs) > 1 else [found], wanted, exprs, strict=True):
+        assert np.asarray(part).dtype == kind
+        np.testing.assert_array_equal(part, value)
+        np.testing.assert_array_equal(e.eval(Z=np.ones((3, 0))), value)
+    rows = cr.compile(*exprs, backend=backend)(Z=np.ones((0, 0), kind))
+    assert [np.shape(part) for part in (rows if len(exprs) > 1 else [rows])] == [
+        tuple(0 for _ in e.shape) for e in exprs
+    ]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("rows", [3, 200_000])
+@pytest.mark.parametrize("formula", ["max(Z, axis=1)", "sum(min(Z, axis=1)**2)", "softmax(max(Z, axis=1))"])
+def test_nothing_has_no_largest_entry(formula: str, rows: int, backend: str) -> None:
+    pytest.importorskip(backend)
+    e = cr.parse(formula, {"Z": ("N", "k")})
+    for found in (e, cr.jacobian(e, "Z")):
+        with pytest.raises(DomainError, match=r"(?s)(max|min) is not defined for an axis without entries.*k = 0"):
+            cr.compile(found, backend=backend)(Z=np.ones((rows, 0)))
+    with pytest.raises(DomainError, match="is not defined at these values"):
+        e.eval(Z=np.ones((3, 0)))
+    with pytest.raises(DomainError, match="axis without entries"):
+        cr.compile(e, backend=backend)(Z=np.ones((0, 0)))
+    assert np.shape(cr.compile(e, backend=backend)(Z=np.ones((0, 2)))) == tuple(0 for _ in e.shape)
+
+
+def test_another_mistake_is_not_taken_for_it() -> None:
+    """What NumPy refuses for another reason keeps its own error."""
+    f = cr.compile(cr.softmax(Z))
+    f._run = lambda *_: (_ for _ in ()).throw(ValueError("another"))
+    with pytest.raises(ValueError, match="another"):
+        f(Z=np.ones((3, 2)))

@@ -19,6 +19,7 @@ from chainrule.compile.compiled import compile_expressions
 from chainrule.compile.takeaway import LANGUAGES
 from chainrule.errors import DomainError
 from chainrule.evaluate import evaluate_all
+from chainrule.expression.gather import position_limits
 from chainrule.expression.node import Apply, Expr, Symbol, walk
 from chainrule.expression.op import CATALOGUE
 from chainrule.verify.sample import generic_points
@@ -58,6 +59,19 @@ BOUND: dict[str, Expr] = {
     "both_ways": cr.parse(
         "sin((A - B) * A) * exp(B - A) + relu(B - A) + A / (B - A)", {"A": ("n", "m"), "B": ("n", "m")}
     ),
+}
+AT_POSITIONS: dict[str, Expr] = {
+    "labels": cr.parse("cross_entropy(Z, y)", {"Z": ("N", "K"), "y": "N"}),
+    "labels_of_logits": cr.parse("cross_entropy(X @ W, y)", {"X": ("N", "d"), "W": ("d", "K"), "y": "N"}),
+    "lookup": cr.parse("sum((W[idx] - Y)**2)"),
+    "rows_taken": cr.parse("tanh(take(E, t, axis=0) @ W)", {"E": ("V", "d"), "t": ("B", "T"), "W": ("d", "k")}),
+    "columns_taken": cr.parse("W[:, idx] * B", {"B": ("m", "p"), "idx": "p"}),
+    "taken_along": cr.parse("take_along_axis(tanh(Z), J, axis=1)**2", {"Z": ("N", "K"), "J": ("N", "k")}),
+    "one_row": cr.parse("sum(W[c]**3)", {"W": ("m", "n"), "c": ()}),
+    "classes_summed": cr.parse("onehot(y, K).T @ A**2", {"y": "N", "A": ("N", "d")}),
+    "positions_at_positions": cr.parse("sum(x[t[s]]**3)", {"x": "n", "t": "k", "s": "q"}),
+    "positions_that_count": cr.parse("sum(x[idx]**2 * idx)", {"x": "n", "idx": "N"}),
+    "positions_first": cr.parse("sum(a[idx] * x[idx]**2 * B)", {"a": "n", "x": "n", "idx": "p", "B": ("p", "p")}),
 }
 PRODUCTS_AND_EXPONENTIALS = ("prod_others", "prod_pairs", "expm", "expm_frechet")
 LACKING = {
@@ -134,7 +148,9 @@ def run(module, name, arguments, given):
     else:
         def both(cotangent, *arrays):
             value, pull = jax.vjp(lambda *arrays: function(*arrays, *sizes), *arrays)
-            return value, *pull(cotangent)
+            slopes = pull(cotangent)
+            assert all((s.dtype == jax.dtypes.float0) == (a.dtype.kind == "i") for s, a in zip(slopes, arrays))
+            return value, *[s for s in slopes if s.dtype != jax.dtypes.float0]
         parts = jax.jit(both)(jax.numpy.asarray(given["cotangent"]), *arrays)
         jax.eval_shape(jax.vmap(lambda a: function(a, *arrays[1:], *sizes)), arrays[0][None])
     for k, part in enumerate(parts):
@@ -147,21 +163,29 @@ def same_in_batches(function, values, cotangent):
     # one argument has a batch and nothing else has one; then the cotangent alone
     plain = [v if isinstance(v, int) else v.detach() for v in values]
     count = sum(not isinstance(v, int) for v in plain)
+    moving = [k for k in range(count) if plain[k].is_floating_point()]
     def both(seed, *arrays):
-        value, pull = torch.func.vjp(lambda *arrays: function(*arrays, *plain[count:]), *arrays)
+        def of_moving(*moved):
+            full = [*arrays, *plain[count:]]
+            for k, a in zip(moving, moved):
+                full[k] = a
+            return function(*full)
+        value, pull = torch.func.vjp(of_moving, *[arrays[k] for k in moving])
         return value, *pull(seed)
     passed = [cotangent, *plain[:count]]
     wanted = both(*passed)
     for k in range(count + 1):
-        batch = [torch.stack([a, 2 * a, a]) if n == k else a for n, a in enumerate(passed)]
+        a = passed[k]
+        stacked = torch.stack([a, 2 * a if a.is_floating_point() else a.flip(0), a])
+        batch = [stacked if n == k else a for n, a in enumerate(passed)]
         got = torch.func.vmap(both, in_dims=tuple(0 if n == k else None for n in range(count + 1)))(*batch)
         for a, b in zip(got, wanted, strict=True):
             torch.testing.assert_close(a[0], b)
             torch.testing.assert_close(a[2], b)
 def run(module, name, arguments, given):
     function = getattr(module, name)
-    values = [a if isinstance(a, int) else torch.tensor(a, requires_grad=True) for a in arguments]
-    tensors = [a for a in values if not isinstance(a, int)]
+    values = [a if isinstance(a, int) else torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arguments]
+    tensors = [a for a in values if not isinstance(a, int) and a.requires_grad]
     found = function(*values)
     parts = list(found) if isinstance(found, tuple) else [found]
     if "cotangent" in given:
@@ -182,7 +206,7 @@ def run(module, name, arguments, given):
             torch.testing.assert_close(slope, parts[1 + [t is one for t in tensors].index(True)])
         stacked = torch.stack([tensors[0], tensors[0]]).detach()
         torch.func.vmap(lambda a: function(a, *[v if isinstance(v, int) else v.detach() for v in values[1:]]))(stacked)
-        single = [a if isinstance(a, int) else a.detach().float() for a in values]
+        single = [a.detach().float() if any(a is t for t in tensors) else a for a in values]
         assert function(*single).dtype == torch.float32
     for k, part in enumerate(parts):
         results[f"{name}.{k}"] = part.detach().numpy()
@@ -244,8 +268,9 @@ def write(
     assert "chainrule" not in text
     (folder / f"{name}.{'c' if backend == 'c' else 'py'}").write_text(text, encoding="utf-8")
     program = compile_expressions(*exprs).program
-    whole = program.positions if backend in ("numba", "c") else ()
-    arguments = [np.asarray(point[s.name], int if k in whole else kind) for k, s in enumerate(program.arguments)]
+    arguments = [
+        np.asarray(point[s.name], int if k in program.positions else kind) for k, s in enumerate(program.arguments)
+    ]
     arguments += [sizes[n] for n in program.given] if backend != "c" else []
     arrays = {f"in{k:02}": a for k, a in enumerate(arguments)} | {"kind": np.zeros((), kind)}
     arrays |= {f"size{k:02}": sizes[n] for k, n in enumerate(program.sizes)}
@@ -323,18 +348,21 @@ def ops_of(exprs: tuple[Expr, ...]) -> set[str]:
 def test_bound_derivatives(backend: str, tmp_path: Path) -> None:
     """The value, and the derivative by every argument times a cotangent: against our own, and by differences."""
     expected: dict[str, list[np.ndarray]] = {}
-    for name, e in BOUND.items():
+    bound = BOUND | AT_POSITIONS
+    for name, e in bound.items():
         (tmp_path / f"{name}.py").write_text(cr.source(e, backend, name), encoding="utf-8")
         program = compile_expressions(e).program
         symbols, given = program.arguments, program.given
-        roots = [e, *(cr.vjp(e, s, "seed") for s in symbols)]
+        limits = position_limits([e])
+        roots = [e, *(cr.vjp(e, s, "seed") for s in symbols if s not in limits)]
         values, sizes = next(generic_points(roots, 1))
         seed = values.get("seed", np.ones(np.shape(evaluate_all([e], values, sizes)[0])))
-        arguments = [*(values[s.name] for s in symbols), *(sizes[n] for n in given)]
+        arguments = [*(values[s.name].astype(int if s in limits else float) for s in symbols)]
+        arguments += [sizes[n] for n in given]
         inputs = {f"in{k:02}": a for k, a in enumerate(arguments)}
         np.savez(tmp_path / f"{name}.npz", cotangent=seed, **inputs)
         expected[name] = evaluate_all(roots, values, sizes)
-    results = run_clean(backend, tmp_path, list(BOUND))
+    results = run_clean(backend, tmp_path, list(bound))
     for name, parts in expected.items():
         for k, wanted in enumerate(parts):
             close(results[f"{name}.{k}"], np.asarray(wanted))

@@ -93,7 +93,9 @@ class Numba(NumPy):
         """Return the global names. numba itself is imported at the first call. Raises: DomainError without numba."""
         if find_spec("numba") is None:
             raise DomainError("numba is not installed", expected=self.install)
-        return super().scope()
+        from chainrule.compile.gram import gram
+
+        return {**super().scope(), "gram": gram}
 
     def prepared(self, run: Run, program: Program) -> Run:
         """Return the fused function; the plain one serves what it does not take."""

@@ -51,7 +51,7 @@ class Bound:
         self.given = [*kept, *(["value"] if self.parts.keeps_value else []), *self.saved]
         sizes = readable_names(backward, taken).sizes
         self.backward_names = Names((*self.given, self.cotangent), sizes)
-        self.slopes = [_free(f"d{own}", taken) for own in self.names.arguments]
+        self.slopes = [_free(f"d{self.names.arguments[k]}", taken) for k in self.parts.by]
         self.comment = formulas([e])
 
     def planned(self, parts: Differentiable) -> Differentiable:
@@ -63,6 +63,11 @@ class Bound:
         """The parameters of the function."""
         return ", ".join(parameters(self.parts.forward, self.names))
 
+    def for_each_argument(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts of the derivatives, one for each argument: `None` for positions."""
+        found = dict(zip(self.parts.by, texts, strict=True))
+        return [found.get(k, "None") for k in range(len(self.names.arguments))]
+
     def forward_body(self) -> Body:
         """Return what the forward program does."""
         return function_body(self.parts.forward, self.names, self.dialect)
@@ -73,11 +78,14 @@ class Bound:
 
     def forward_lines(self, tail: Callable[[list[str]], str]) -> str:
         """Write the forward program; `tail` writes its last line, given what it returns."""
-        program, body = self.parts.forward, self.forward_body()
+        body = self.forward_body()
         lines = written(body, self.names, self.dialect)
-        return "\n".join(
-            [*argument_comments(program, self.names), *body.head, *map("\n".join, lines), tail(body.results)]
-        )
+        return "\n".join([*self.argument_comments, *body.head, *map("\n".join, lines), tail(body.results)])
+
+    @property
+    def argument_comments(self) -> list[str]:
+        """The shapes of the function's arguments."""
+        return argument_comments(self.parts.forward, self.names, self.dialect.positions)
 
     def backward_comments(self) -> list[str]:
         """Return the shapes of what the backward program is given, but for the arguments."""
@@ -118,7 +126,8 @@ def bound_in_jax(e: Expr, name: str, sampler: Sampler | None = None) -> str:
     body = bound.backward_body()
     lines = [text for texts in written(body, bound.backward_names, bound.dialect) for text in texts]
     unpack = [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = saved"] if bound.given else []
-    backward = [*unpack, *bound.backward_comments(), *body.head, *lines, f"return {_tuple(body.results)}"]
+    slopes = _tuple(bound.for_each_argument(body.results))
+    backward = [*unpack, *bound.backward_comments(), *body.head, *lines, f"return {slopes}"]
     blocks = [
         f"{bound.comment}{decorator}\ndef {name}({bound.parameters}):\n"
         f"    return {name}_forward({bound.parameters})[0]",
@@ -217,25 +226,25 @@ def _torch_backward(bound: BoundInTorch, sizes: Sequence[str]) -> list[str]:
     """Compute only those derivatives that are asked for: a line stands under the condition that one needs it."""
     program, names = bound.parts.backward, bound.backward_names
     body = bound.backward_body()
-    count = len(bound.slopes)
-    nothing = ["None"] * len(bound.parts.forward.given)
+    by, nothing = bound.parts.by, ["None"] * len(bound.parts.forward.given)
     lines = []
     if bound.saved:
-        lines = [f"if {bound.cotangent} is None:", f"    return {', '.join(['None'] * count + nothing)}"]
+        nowhere = ["None"] * len(bound.names.arguments) + nothing
+        lines = [f"if {bound.cotangent} is None:", f"    return {', '.join(nowhere)}"]
     lines += [f"{', '.join(bound.given)}{',' * (len(bound.given) == 1)} = ctx.saved_tensors"] if bound.given else []
     lines += [f"{size} = ctx.{size}" for size in sizes]
     lines += [*bound.backward_comments(), *body.head]
     users = users_of(program)
-    before: frozenset[int] = frozenset(range(count))
+    before: frozenset[int] = frozenset(range(len(by)))
     for line, texts in zip(body.lines, written(body, names, bound.dialect), strict=True):
         asked = users[line.step]
-        if asked != before and len(asked) < count:
-            lines.append(f"if {' or '.join(f'ctx.needs_input_grad[{k}]' for k in sorted(asked))}:")
+        if asked != before and len(asked) < len(by):
+            lines.append(f"if {' or '.join(f'ctx.needs_input_grad[{by[k]}]' for k in sorted(asked))}:")
         before = asked
-        lines += [_indented(text, len(asked) < count) for text in texts]
-    for k, (slope, result) in enumerate(zip(bound.slopes, body.results, strict=True)):
+        lines += [_indented(text, len(asked) < len(by)) for text in texts]
+    for k, slope, result in zip(by, bound.slopes, body.results, strict=True):
         lines.append(f"{slope} = {result} if ctx.needs_input_grad[{k}] else None")
-    return [*lines, f"return {', '.join([*bound.slopes, *nothing])}"]
+    return [*lines, f"return {', '.join([*bound.for_each_argument(bound.slopes), *nothing])}"]
 
 
 def users_of(program: Program) -> list[frozenset[int]]:
@@ -251,11 +260,14 @@ def users_of(program: Program) -> list[frozenset[int]]:
 
 def _torch_function(bound: Bound) -> str:
     program, own = bound.parts.forward, bound.names.arguments
-    arrays = [name for name, s in zip(own, program.arguments, strict=True) if s.shape]
-    numbers = [name for name, s in zip(own, program.arguments, strict=True) if not s.shape]
+    typed = [(own[k], program.arguments[k].shape) for k in bound.parts.by]
+    arrays = [name for name, shape in typed if shape]
     like = f", dtype={arrays[0]}.dtype, device={arrays[0]}.device" if arrays else ""
-    lines = [*argument_comments(program, bound.names)]
-    lines += [f"{name} = torch.as_tensor({name}{like})" for name in numbers]
+    lines = bound.argument_comments
+    lines += [f"{name} = torch.as_tensor({name}{like})" for name, shape in typed if not shape]
+    for k in sorted(set(range(len(own))) - set(bound.parts.by)):  # positions; some count as numbers too
+        whole = f", device={typed[0][0]}.device" if k in program.positions else like
+        lines.append(f"{own[k]} = torch.as_tensor({own[k]}{whole})")
     lines += [f"return {class_name(bound.name)}.apply({bound.parameters}){'[0]' * bool(bound.saved)}"]
     return f"{bound.comment}def {bound.name}({bound.parameters}):\n{_indented(chr(10).join(lines))}"
 
@@ -271,10 +283,12 @@ def _torch_test(bound: Bound, sampler: Sampler | None) -> list[str]:
         return []
     program = bound.parts.forward
     lines = []
-    for own, symbol in zip(bound.names.arguments, program.arguments, strict=True):
-        text = pformat(values[symbol.name].round(3).tolist(), width=100, compact=True)
+    for k, (own, symbol) in enumerate(zip(bound.names.arguments, program.arguments, strict=True)):
+        moves = k in bound.parts.by
+        value = values[symbol.name].round(3) if moves else values[symbol.name].astype(int)
+        text = pformat(value.tolist(), width=100, compact=True)
         text = text.replace("\n", "\n" + " " * len(f"{own} = torch.tensor("))
-        lines.append(f"{own} = torch.tensor({text}, dtype=torch.float64, requires_grad=True)")
+        lines.append(f"{own} = torch.tensor({text}{', dtype=torch.float64, requires_grad=True' * moves})")
     inputs = [*bound.names.arguments, *(str(sizes[size]) for size in program.given)]
     lines = ['"""Compare the derivative with differences."""', *lines]
     lines += [f"assert torch.autograd.gradcheck({bound.name}, {_tuple(inputs)})"]

@@ -15,6 +15,7 @@ from chainrule.compile.execute import run_text
 from chainrule.compile.factored import StructuredRun
 from chainrule.compile.kept import Keeping, divided
 from chainrule.compile.lower import lower, ordered_symbols, sizes_of
+from chainrule.compile.nonempty import missing_entries
 from chainrule.compile.program import Program
 from chainrule.compile.source import entry_text, function_text, made_names
 from chainrule.errors import DomainError
@@ -121,6 +122,11 @@ class Compiled:
             return self._run(*ready)
         except self._library.failures as error:
             raise DomainError(f"the result is not defined at these values: {str(error).lower()}") from error
+        except ValueError as error:
+            missing = missing_entries(self.program, ready) if ready else None
+            if missing is None:
+                raise
+            raise missing from error
 
     def _check_names(self, positional: Sequence[Any], values: Iterable[str]) -> None:
         if positional:

@@ -148,6 +148,7 @@ class Dialect:
 
     `code` is the field of an operation's `Code` that holds its line. `frees`: whether dropping an array that is no
     longer needed gives its memory to the next one. `in_place` are the functions of one array that may write over it.
+    `positions` is said of an argument that holds positions.
     """
 
     code: str
@@ -156,6 +157,7 @@ class Dialect:
     spellings: Spellings
     frees: bool = True
     in_place: frozenset[str] = frozenset()
+    positions: str = ""
 
     def spell(self, primitive: str, **places: str) -> str:
         """Write a primitive: one line, or two."""
@@ -175,6 +177,9 @@ def _dialect(code: str, module: str, alias: str, own: Spellings, **rest: Any) ->
 
 
 IN_NUMPY = _dialect("numpy", "numpy", "np", {})
-IN_JAX = _dialect("jax", "jax.numpy", "jnp", JAX, frees=False)
-IN_TORCH = _dialect("torch", "torch", "torch", TORCH)
-IN_TORCH_UNRECORDED = _dialect("torch", "torch", "torch", TORCH_IN_PLACE, in_place=MAPPED)
+# a check would have to know the numbers, which jit and vmap do not; JAX moves positions onto the axis or leaves them
+# out, and torch raises for some and counts others from the end
+UNCHECKED = ", positions from 0: integers, which are not checked"
+IN_JAX = _dialect("jax", "jax.numpy", "jnp", JAX, frees=False, positions=UNCHECKED)
+IN_TORCH = _dialect("torch", "torch", "torch", TORCH, positions=UNCHECKED)
+IN_TORCH_UNRECORDED = _dialect("torch", "torch", "torch", TORCH_IN_PLACE, in_place=MAPPED, positions=UNCHECKED)

@@ -11,6 +11,7 @@ from chainrule.compile.lower import lower, lower_as_written, ordered_symbols
 from chainrule.compile.program import Combine, Constant, Contract, Instruction, Length, Load, Map, Program
 from chainrule.derivative.differentiate import rebuilt, vjp
 from chainrule.expression.extent import names_of
+from chainrule.expression.gather import position_limits
 from chainrule.expression.node import Apply, Expr, Symbol, walk
 from chainrule.ops.elementwise import exp, log
 from chainrule.simplify.simplify import simplify
@@ -19,11 +20,11 @@ from chainrule.simplify.stable import stable
 
 @dataclass(frozen=True, slots=True)
 class Differentiable:
-    """A function and its vector–Jacobian products by all its arguments.
+    """A function and its vector–Jacobian products by its arguments `by`: all of them but those that hold positions.
 
     `forward` takes the symbols and returns the value, then the `saved` values. `backward` takes those symbols at the
     positions `kept`, then the saved values (the function's own value is one of them if `keeps_value`), then the
-    cotangent, and returns one array a symbol.
+    cotangent, and returns one array for each argument `by`.
     """
 
     forward: Program
@@ -31,6 +32,7 @@ class Differentiable:
     kept: tuple[int, ...]
     saved: int
     keeps_value: bool
+    by: tuple[int, ...]
     slopes: tuple[Expr, ...]
 
 
@@ -38,7 +40,9 @@ def differentiable(e: Expr) -> Differentiable:
     """Derive the vector–Jacobian products of `e` and divide the work. Raises: as `vjp`."""
     symbols = ordered_symbols(e)
     cotangent = Symbol(_unused("cotangent", e), e.shape)
-    found = [vjp(e, s, cotangent) for s in symbols]
+    positions = position_limits([e])
+    by = tuple(k for k, s in enumerate(symbols) if s not in positions)
+    found = [vjp(e, symbols[k], cotangent) for k in by]
     choices = [found, [simplify(slope) for slope in found]]  # backpropagation as it runs; the form that a book prints
     programs = [lower_as_written(*_shared(e, *slopes), arguments=(*symbols, cotangent)) for slopes in choices]
     joint, slopes = min(zip(programs, choices, strict=True), key=lambda pair: work(pair[0]))
@@ -50,7 +54,12 @@ def differentiable(e: Expr) -> Differentiable:
     forward = Program(symbols, alone.given, joint.instructions[: value + 1], (value, *internal))
     order = (*([value] if value in saved else []), *internal)
     backward = _backward(joint, needed, order, kept, alone.given)
-    return Differentiable(forward, backward, kept, len(internal), value in saved, tuple(slopes))
+    return Differentiable(forward, backward, kept, len(internal), value in saved, by, tuple(slopes))
+
+
+def has_derivative(e: Expr) -> bool:
+    """True if there is a symbol to differentiate by: one that holds no positions."""
+    return not position_limits([e]).keys() >= set(e.symbols.values())
 
 
 def _shared(*exprs: Expr) -> list[Expr]:
@@ -84,8 +93,8 @@ def _unused(name: str, e: Expr) -> str:
 def _backward_steps(joint: Program, value: int, outputs: Sequence[int]) -> tuple[list[int], list[int]]:
     """Return the instructions of the backward program, and those of the forward one whose values are saved.
 
-    What costs nothing (an argument, a number, a view) is done again, and so are an outer product, which is written
-    without reading anything large, and what one call makes of an argument.
+    What costs nothing (an argument, a number, a view, positions as integers) is done again, and so are an outer
+    product, which is written without reading anything large, and what one call makes of an argument.
     """
     steps, numbers = joint.instructions, joint.numbers
     needed, saved = set(outputs), set()
@@ -93,7 +102,8 @@ def _backward_steps(joint: Program, value: int, outputs: Sequence[int]) -> tuple
     for k in range(len(steps) - 1, -1, -1):
         if k not in needed:
             continue
-        is_cheap = isinstance(steps[k].action, Load | Length | Constant) or steps[k].is_view or k in numbers
+        is_cheap = isinstance(steps[k].action, Load | Length | Constant) or steps[k].is_view or steps[k].is_check
+        is_cheap = is_cheap or k in numbers
         is_cheap = is_cheap or (k != value and _is_outer(steps, k))
         if k != value and _is_redone(steps, k):
             redone.update((k, *steps[k].operands))

@@ -1,4 +1,4 @@
-"""A plan of passes over rows -> a function of arrays: numba kernels, and BLAS block by block for products of matrices.
+"""A plan of passes over rows -> a function of arrays: compiled kernels, and BLAS by blocks for products of matrices.
 
 Little data goes through one function of the whole program, with rows or without. Much data without independent rows,
 and arrays of more than one type, run as the plain NumPy program.
@@ -16,13 +16,15 @@ from chainrule.compile.assembly import helpers
 from chainrule.compile.axes import told_apart
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
-from chainrule.compile.groups import fused
+from chainrule.compile.gram import gram
+from chainrule.compile.groups import at_grams, fused
 from chainrule.compile.kernel import UNROLLED, kernel_of
-from chainrule.compile.large import gram, in_blocks
+from chainrule.compile.large import in_blocks
 from chainrule.compile.layout import Layout, Sizes, Step, Values
 from chainrule.compile.machine import Kernel
 from chainrule.compile.nest import Stride
-from chainrule.compile.program import Gram, Load, Program
+from chainrule.compile.nonempty import sizes_above_zero
+from chainrule.compile.program import Load, Program
 from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass, Plan, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
@@ -59,19 +61,20 @@ class Fused:
         size = self.plan.size if self.plan else ""
         matrices = [k for k, s in enumerate(planned.arguments) if s.ndim == 2 and s.shape[0] == size != s.shape[1]]
         self._widest = sources[matrices[0]] if matrices else None  # its order in memory decides the loops
-        # BLAS computes half of a matrix times itself, faster on all rows at once than any number of blocks
-        self._is_symmetric = any(isinstance(step.action, Gram) for step in fused(program).instructions)
+        self._around = _AroundGrams.of(program)
         self._known: dict[tuple[Any, ...], list[Step]] = {}
         self._on_little_data: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the outputs."""
         if self._on_little_data is None:
-            self._on_little_data = on_little_data(self.program, self.plan is not None and not self._is_symmetric)
+            self._on_little_data = on_little_data(self.program, self.plan is not None and self._around is None)
         found = self._on_little_data(*arguments)
         if found is not None:
             return found
-        return self.run(*arguments) if self.plan is None or self._is_symmetric else self._by_rows(arguments)
+        if self.plan is None:
+            return self.run(*arguments)
+        return self._by_rows(arguments) if self._around is None else self._around(*arguments)
 
     def _by_rows(self, arguments: tuple[Any, ...]) -> Any:
         key: tuple[Any, ...] = tuple([(a.dtype, a.shape) for a in arguments[: self._count]]), arguments[self._count :]
@@ -105,6 +108,8 @@ class Fused:
         if self.plan is None or len(kinds) != 1 or not kinds <= KINDS.keys():
             return []
         (kind,), sizes = kinds, self._sizes(arguments)
+        if any(extent_of(n, sizes) == 0 for n in sizes_above_zero(self.plan.program)):
+            return []
         return [step.laid_out(kind, sizes, sizes[self.plan.size], by_columns) for step in self.steps]
 
     def _sizes(self, arguments: Sequence[Any]) -> Sizes:
@@ -128,6 +133,32 @@ def _function(program: Program) -> Callable[..., Any]:
     """Return the program as NumPy code."""
     text = function_text(fused(program), made_names(program), "program")
     return run_text(text, "program", {**helpers(program, IN_NUMPY), "np": np, "in_blocks": in_blocks, "gram": gram})
+
+
+class _AroundGrams:
+    """Matrices times themselves, which go over the rows by themselves, and what comes before them, a program of rows.
+
+    That calls no BLAS: its threads go on for a while when they have nothing to do, beside those of the tiles.
+    """
+
+    def __init__(self, before: Program, rest: Program) -> None:
+        self._before = Fused(_function(before), before) if before.outputs else None
+        self._rest = _function(rest)
+        self._count, self._several = len(before.arguments), len(before.outputs) > 1
+
+    @classmethod
+    def of(cls, program: Program) -> _AroundGrams | None:
+        """Return the function of the program, or None if no matrix is multiplied by itself."""
+        apart = at_grams(program)
+        return None if apart is None else cls(*apart)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return the outputs."""
+        if self._before is None:
+            return self._rest(*arguments)
+        found = self._before(*arguments)
+        values = found if self._several else (found,)
+        return self._rest(*arguments[: self._count], *values, *arguments[self._count :])
 
 
 class _Once:

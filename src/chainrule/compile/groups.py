@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from chainrule.compile.kept import cut
 from chainrule.compile.program import (
     Combine,
     Constant,
@@ -31,11 +32,7 @@ Place = tuple[int, Subscripts]  # an instruction, and the names of its axes
 
 def fused(program: Program) -> Program:
     """Return the program with its entry-by-entry groups and its products of a matrix with itself as one step each."""
-    steps = list(program.instructions)
-    for k in range(len(steps)):
-        steps[k] = _as_gram(steps, k, program.outputs) or steps[k]
-    program = _needed(program, steps)
-    return _grouped(program)
+    return _grouped(_with_grams(program))
 
 
 def _needed(program: Program, steps: Sequence[Instruction]) -> Program:
@@ -45,6 +42,26 @@ def _needed(program: Program, steps: Sequence[Instruction]) -> Program:
 
 
 # --- a matrix with itself
+def at_grams(program: Program) -> tuple[Program, Program] | None:
+    """Return the program of what no matrix times itself is needed for, and that of the rest; None if there is none.
+
+    Both take all arguments; the rest takes after them what the first one returns.
+    """
+    program = _with_grams(program)
+    late: set[int] = set()
+    for k, step in enumerate(program.instructions):
+        if isinstance(step.action, Gram) or not late.isdisjoint(step.operands):
+            late.add(k)
+    return cut(program, set(range(len(program.instructions))) - late, program.given) if late else None
+
+
+def _with_grams(program: Program) -> Program:
+    steps = list(program.instructions)
+    for k in range(len(steps)):
+        steps[k] = _as_gram(steps, k, program.outputs) or steps[k]
+    return _needed(program, steps)
+
+
 def _as_gram(steps: Sequence[Instruction], k: int, outputs: Iterable[int]) -> Instruction | None:
     """Return Σᵢ sᵢ xᵢ ⊗ xᵢ as one step if this is one; the weights may stand on either side."""
     step = steps[k]

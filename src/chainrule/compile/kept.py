@@ -19,14 +19,21 @@ def divided(program: Program, constant: Collection[Symbol]) -> tuple[Program, Pr
 
     Both take all arguments; the rest takes after them what the first one returns.
     """
-    steps = program.instructions
-    fixed = _fixed(program, constant)
+    return cut(program, _fixed(program, constant) if constant else set(), ())
+
+
+def cut(program: Program, early: Collection[int], given: Sequence[str]) -> tuple[Program, Program]:
+    """Return the program of what the others need of some early instructions, and the program of the others.
+
+    Both take all arguments, and the first one these of the given sizes; the rest takes what it returns after them.
+    """
+    steps, fixed = program.instructions, set(early)
     wanted = {k for n, step in enumerate(steps) if n not in fixed for k in step.operands} | set(program.outputs)
     plain = {k for k, step in enumerate(steps) if isinstance(step.action, Load)} | program.numbers
-    frontier = sorted((wanted & fixed) - plain) if constant else []
+    frontier = sorted((wanted & fixed) - plain)
     recorder = Recorder()
     recorder.instructions = list(steps)
-    kept = recorder.program(program.arguments, (), frontier)
+    kept = recorder.program(program.arguments, given, frontier)
     symbols = tuple(Symbol(f"kept{n}", steps[k].shape) for n, k in enumerate(frontier))
     for position, k in enumerate(frontier, len(program.arguments)):
         every = tuple(range(len(steps[k].shape)))

@@ -1,4 +1,4 @@
-"""A pass over rows -> the text of one numba kernel that reads every row once.
+"""A pass over rows -> the text of one kernel that reads every row once.
 
 Rows are taken in blocks that fit the cache. Within a block, values are computed in loop nests, in an order in which
 everything is there when it is read; what one nest leaves for another stands in small arrays of a block's length. Along
@@ -225,7 +225,7 @@ class _Writer:
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
         used = {"turned": self._copied(), "ahead": ahead, "by_tiles": any(calls)}
         parts = [part for part, is_used in used.items() if is_used]
-        return Kernel(head + _scalar_text(module) + "".join(map(_compiled_text, parts)) + definition, tuple(sizes))
+        return Kernel(head + _scalar_text(module) + "".join(map(compiled_text, parts)) + definition, tuple(sizes))
 
     def _results(self) -> list[tuple[int, int | None]]:
         return list(zip(self.program.outputs, self.task.results, strict=True))
@@ -387,7 +387,7 @@ def _scalar_text(module: ModuleType) -> str:
     return "\n".join([*constants, "", "", functions])
 
 
-def _compiled_text(name: str) -> str:
+def compiled_text(name: str) -> str:
     """Return functions on arrays that numba compiles; their file is read, not imported, because it imports numba."""
     source = files("chainrule.compile.scalars").joinpath(f"{name}.py").read_text(encoding="utf-8")
     return f"\n\n{source[source.index('# --- functions') :]}"

@@ -1,8 +1,8 @@
-"""Kernels on disk: generated modules in the user's cache, beside what numba compiled from them.
+"""Kernels on disk: machine code in the user's cache, and the modules that numba compiles, with what it made of them.
 
-A module is named after everything that its machine code depends on: its text, the versions of this package, of numba
-and of Python, and the processor. A second process finds it and compiles nothing. Where no directory can be written,
-kernels live in memory.
+Each is named after everything that the machine code depends on: its text, the versions of this package, of LLVM or
+numba and of Python, and the processor. A second process finds it and compiles nothing. Where no directory can be
+written, kernels live in memory.
 """
 
 from __future__ import annotations

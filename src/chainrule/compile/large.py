@@ -96,7 +96,7 @@ def gram(x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     Shapes: x (n, …), weights (n) -> (…, …).
     """
     free = x.shape[1:]
-    rows = x if x.ndim == 2 else _as_matrix(x)
+    rows = x if x.ndim == 2 else as_matrix(x)
     if weights is None:
         result = rows.T @ rows
     elif rows.size < GRAM_SMALL:
@@ -106,8 +106,8 @@ def gram(x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     return np.asarray(result if x.ndim == 2 else result.reshape(free + free))
 
 
-def _as_matrix(x: np.ndarray) -> np.ndarray:
-    """All but the first axis as one, without a copy if the first axis lies in front of the others or behind them."""
+def as_matrix(x: np.ndarray) -> np.ndarray:
+    """Return x with all but the first axis as one: no copy if the first lies in front of the others or behind them."""
     count = len(x)
     turned: np.ndarray = x if x.flags.c_contiguous else np.moveaxis(x, 0, -1)
     size = prod(x.shape[1:])

@@ -52,4 +52,83 @@ def _ask(code: Code, rows: View, at: Any) -> None:
     ask(code, code.moved(rows.data, rows.kind, at))
 
 
-VECTOR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {"turn": _turn, "ask": _ask, **TILES}
+# --- a matrix times itself
+def _scaled(code: Code, to: View, i: Any, k: Any, x: View, row: Any, j: Any, width: int, weight: Any) -> None:
+    """Write to[i, k + l] = x[row, j + l] · weight for l < width, both with neighbours in memory."""
+    size, kind = BYTES[x.kind], f"<{width} x {x.kind}>"
+    found = code.add(kind, f"load {kind}, ptr {code.entry(x, [row, j])}, align {size}")
+    factor = _everywhere(code, code.cast(weight, x.kind), width)
+    product = code.add(kind, f"fmul {kind} {found.text}, {factor.text}")
+    code.lines.append(f"store {kind} {product.text}, ptr {code.entry(to, [i, k])}, align {size}")
+
+
+def _everywhere(code: Code, number: Value, width: int) -> Value:
+    """Return the vector whose entries all are the number."""
+    kind = f"<{width} x {number.kind}>"
+    one = code.add(kind, f"insertelement {kind} poison, {number.kind} {number.text}, i32 0")
+    return code.add(kind, f"shufflevector {kind} {one.text}, {kind} poison, <{width} x i32> zeroinitializer")
+
+
+def _add_tile(code: Code, sums: View, j: Any, strip: View, panels: View, p: Any, count: int, rows: Any) -> None:
+    """Add Σᵢ strip[i, r] · panels[p + q, i, l] to sums[j + r, (p + q) · lanes + l] for q < count and i < rows.
+
+    There is a row. The sums over i stay in registers. A product and a sum may be one instruction.
+    """
+    height, lanes = strip.shape[1], panels.shape[2]
+    own = [code.binary("+", p, q) for q in range(count)]
+    tile = [(r, q) for r in range(height) for q in range(count)]
+    vector = f"<{lanes} x {strip.kind}>"
+
+    def one_row(i: Value, held: Sequence[Value]) -> list[Value]:
+        places = [code.entry(panels, [q, i, 0]) for q in own]
+        vectors = [code.add(vector, f"load {vector}, ptr {place}, align {BYTES[strip.kind]}") for place in places]
+        entries = [code.load(strip.kind, code.entry(strip, [i, r])) for r in range(height)]
+        factors = [_everywhere(code, entry, lanes) for entry in entries]
+        products = [code.add(vector, f"fmul contract {vector} {factors[r].text}, {vectors[q].text}") for r, q in tile]
+        pairs = zip(held, products, strict=True)
+        return [code.add(vector, f"fadd contract {vector} {total.text}, {product.text}") for total, product in pairs]
+
+    for (r, q), found in zip(tile, _summed(code, rows, vector, len(tile), one_row), strict=True):
+        _add_vector(code, code.entry(sums, [code.binary("+", j, r), code.binary("*", own[q], lanes)]), found, lanes)
+
+
+def _summed(
+    code: Code, turns: Any, kind: str, count: int, step: Callable[[Value, Sequence[Value]], list[Value]]
+) -> list[Value]:
+    """Write a loop of one turn or more that takes so many values from turn to turn, zero at first; return the last."""
+    number, before = code.number(), code.block
+    index, held = Value("i64", code.fresh("i")), [Value(kind, code.fresh()) for _ in range(count)]
+    outside = code.lines
+    code.lines = []
+    found = step(index, held)
+    following = code.binary("+", index, 1)
+    again = code.compared("<", following, turns)
+    inside, code.lines = code.lines, outside
+    code.lines.append(f"br label %turn{number}")
+    code.begin(f"turn{number}")
+    starts, lasts = ["0", *["zeroinitializer"] * count], [following, *found]
+    for value, start, last in zip([index, *held], starts, lasts, strict=True):
+        ways = f"[ {start}, %{before} ], [ {last.text}, %turn{number} ]"
+        code.lines.append(f"{value.text} = phi {value.kind} {ways}")
+    code.lines += [*inside, f"br i1 {again.text}, label %turn{number}, label %summed{number}"]
+    code.begin(f"summed{number}")
+    return found
+
+
+def _add_vector(code: Code, place: str, found: Value, lanes: int) -> None:
+    """Add a vector to sums, which are float64."""
+    kind = f"<{lanes} x double>"
+    if found.kind != kind:
+        found = code.add(kind, f"fpext {found.kind} {found.text} to {kind}")
+    before = code.add(kind, f"load {kind}, ptr {place}, align 8")
+    after = code.add(kind, f"fadd {kind} {before.text}, {found.text}")
+    code.lines.append(f"store {kind} {after.text}, ptr {place}, align 8")
+
+
+VECTOR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "turn": _turn,
+    "ask": _ask,
+    "scaled": _scaled,
+    "add_tile": _add_tile,
+    **TILES,
+}

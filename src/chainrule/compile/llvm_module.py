@@ -18,6 +18,7 @@ from chainrule.compile.llvm_values import BYTES, TYPES, Code, Module, Value, Vie
 HEADER = object.__basicsize__  # bytes of an array before the pointer to its entries
 EXTENTS, STRIDES = HEADER + 16, HEADER + 24  # after the pointer and the number of axes
 RESULTS = "%.results"
+NONE = "chainrule_none"
 PYTHON = {
     "PyMem_RawMalloc": "noalias ptr @PyMem_RawMalloc(i64)", "PyMem_RawFree": "void @PyMem_RawFree(ptr)",
     "PyEval_SaveThread": "ptr @PyEval_SaveThread()", "PyEval_RestoreThread": "void @PyEval_RestoreThread(ptr)",
@@ -82,7 +83,7 @@ def llvm_module(text: str, layout: Layout) -> str:
     head = f"define internal i32 @kernel({', '.join([*parameters.texts, f'ptr noalias {RESULTS}'])}) noinline nounwind"
     declared = [f"declare {text}" for text in (*PYTHON.values(), *sorted(code.called.values()))]
     entry = _entry(layout, len(results), "nogil=True" in map(ast.unparse, _keywords(function)))
-    return "\n".join(["@none = external global i8", *declared, "", f"{head} {{\n{lines}\n}}", "", *entry])
+    return "\n".join([f"@{NONE} = external global i8", *declared, "", f"{head} {{\n{lines}\n}}", "", *entry])
 
 
 def _keywords(function: ast.FunctionDef) -> list[ast.keyword]:
@@ -164,7 +165,7 @@ def _returned(results: int, count: int) -> list[str]:
     if len(floats) == 1:
         return [*code.lines, f"ret ptr {floats[0]}"]
     if not floats:
-        return ["call void @Py_IncRef(ptr @none)", "ret ptr @none"]
+        return [f"call void @Py_IncRef(ptr @{NONE})", f"ret ptr @{NONE}"]
     several = code.add("ptr", f"call ptr @PyTuple_New(i64 {results})").text
     for k, number in enumerate(floats):
         code.add("i32", f"call i32 @PyTuple_SetItem(ptr {several}, i64 {k}, ptr {number})")

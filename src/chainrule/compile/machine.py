@@ -7,6 +7,7 @@ compiles still.
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.kernel_files import kept_bytes, kernel_module
-from chainrule.compile.llvm_module import HEADER, PYTHON, Layout, layout_of, llvm_module
+from chainrule.compile.llvm_module import HEADER, NONE, PYTHON, Layout, layout_of, llvm_module
 from chainrule.compile.llvm_values import Unwritten
 
 FIRST = 16, 0, 0  # the version of LLVM from which on a pointer is just that
@@ -109,7 +110,7 @@ def _llvm() -> Any:
     llvm.initialize_native_asmprinter()
     for name in PYTHON:
         llvm.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
-    llvm.add_symbol("none", id(None))
+    llvm.add_symbol(NONE, id(None))
     return llvm
 
 
@@ -130,8 +131,11 @@ def _target() -> Any:
 
 
 def _object_code(text: str) -> bytes:
-    """Return the machine code of a module: the one on disk, or a new one."""
+    """Return the machine code of a module: the one on disk, or a new one. Raises: Unwritten."""
     llvm = _llvm()
+    for name in re.findall(r"^declare .*@(\w+)\(", text, re.MULTILINE):
+        if llvm.address_of_symbol(name) is None:  # LLVM ends the process where it looks for a function in vain
+            raise Unwritten(f"{name}, which this C library lacks")
     versions = ".".join(map(str, llvm.llvm_version_info))
     processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     return kept_bytes((text, versions, processor), lambda: _compiled(text))

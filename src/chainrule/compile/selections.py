@@ -30,8 +30,8 @@ places_of = Op(
     rule="gather",
     code=Code(
         "whole_places($idx, $n)",
-        jax="$idx.astype(int)",
-        torch="torch.as_tensor($idx).long()",
+        jax="$xp.asarray($idx, int)",
+        torch="$xp.as_tensor($idx).long()",
         helper=whole_places,
     ),
     is_positional=True,

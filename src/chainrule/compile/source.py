@@ -90,7 +90,9 @@ def function_text(
     """
     body = function_body(program, names, dialect, into)
     lines = [text for texts in written(body, names, dialect, free_early) for text in texts]
-    text = "\n".join([*argument_comments(program, names), *body.head, *lines, f"return {', '.join(body.results)}"])
+    text = "\n".join(
+        [*argument_comments(program, names, dialect.positions), *body.head, *lines, f"return {', '.join(body.results)}"]
+    )
     groups = "".join(
         function_text(group, made_names(group), own, dialect, free_early, into=True) + "\n\n"
         for own, group in body.groups.items()

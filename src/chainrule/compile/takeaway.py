@@ -9,6 +9,7 @@ from functools import partial
 from chainrule.compile.assembly import LIBRARIES, assembled, formulas, helpers
 from chainrule.compile.bound import Sampler, bound_in_jax, bound_in_torch
 from chainrule.compile.dialects import IN_JAX, IN_NUMPY, IN_TORCH, Dialect
+from chainrule.compile.differentiable import has_derivative
 from chainrule.compile.in_c import code_in_c
 from chainrule.compile.in_numba import code_in_numba
 from chainrule.compile.lower import lower
@@ -25,8 +26,8 @@ def source_text(
     """Return readable code that computes the expressions and stands alone, without chainrule.
 
     One expression gives a function that returns one array, several a tuple. Parameters have the symbols' names where
-    these are safe. In JAX and torch, one expression that has symbols gets its derivative bound to it; `sampler` finds
-    the point at which torch code tests that.
+    these are safe. In JAX and torch, one expression gets its derivative by all symbols but positions bound to it;
+    `sampler` finds the point at which torch code tests that.
     Raises: DomainError for a backend that does not exist, or a name that is no safe identifier.
 
     >>> from chainrule.expression.build import dot, vector
@@ -47,7 +48,7 @@ def source_text(
         raise DomainError(f"there is no code for {backend!r}", expected=" or ".join(LANGUAGES))
     if name is not None and not is_safe_name(name):
         raise DomainError(f"a function cannot be called {name!r}", expected="an identifier that is not taken")
-    if language.binds is not None and isinstance(exprs, Expr) and exprs.symbols:
+    if language.binds is not None and isinstance(exprs, Expr) and has_derivative(exprs):
         return language.binds(exprs, name or "function", sampler)
     return language.writes((exprs,) if isinstance(exprs, Expr) else tuple(exprs), name or "gradient")
 

@@ -23,6 +23,7 @@ from chainrule.compile.kernel import HEADER
 from chainrule.compile.loop_language import Scope
 from chainrule.compile.loops import Loop, Nest
 from chainrule.compile.machine import Kernel
+from chainrule.compile.nonempty import sizes_above_zero
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.side_by_side import with_turned
@@ -85,8 +86,9 @@ class _Whole:
 def _whole(program: Program, has_kernels: bool = True) -> _Whole | None:
     """Return the two functions, or None if loops in numba cannot do what the program says."""
     found = with_turned(unfolded(program))
-    if any(is_derived(n) for symbol in program.arguments for n in symbol.shape):
-        return None
+    shapes = [symbol.shape for symbol in program.arguments]
+    if not any(shapes) or any(is_derived(n) for shape in shapes for n in shape):
+        return None  # no array shows the type
     if program.positions or not all(isinstance(step.action, SAFE) for step in found.instructions):
         return None
     code = _Code(found, made_names(program))
@@ -161,9 +163,10 @@ def _entry_text(code: _Code, much: str) -> str:
     program, names = code.program, code.names
     taken = parameters(program, names)
     arrays = [own for own, symbol in zip(names.arguments, program.arguments, strict=True) if symbol.shape]
+    empty = [f"{names.size(n)} == 0" for n in sizes_above_zero(program)]
     lines = [
         *_bound_sizes(program, names),
-        f"if {much}:\n    return None",
+        f"if {' or '.join([much, *empty])}:\n    return None",
         *_types(program, names),
         f"if not ({' and '.join(f'{own}.flags.carray' for own in arrays)}):",
         *(f'    {own} = ordered({own}, order="C")' for own in arrays),

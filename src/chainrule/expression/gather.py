@@ -72,7 +72,7 @@ onehot = Op(
     code=Code(
         "rows_at(whole_places($idx, $n), $n, dtype)",
         entry="$last == $idx",
-        jax="jax.nn.one_hot($xp.asarray($idx).astype(int), $n, dtype=dtype)",
+        jax="jax.nn.one_hot($xp.asarray($idx, int), $n, dtype=dtype)",
         torch="($xp.as_tensor($idx)[..., None] == $xp.arange($n, device=device)).to(dtype)",
         helper=(whole_places, rows_at),
     ),

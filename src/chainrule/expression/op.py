@@ -61,7 +61,8 @@ class Code:
 class Gather:
     """How one number is made of many, in a loop: where it starts, and how `$acc` takes up `$z`.
 
-    If LLVM vectorises that only in another form, `start`, `update` and `finish` go by way of that form.
+    If LLVM vectorises that only in another form, `start`, `update` and `finish` go by way of that form. `of_none` says
+    whether there is a number that is made of none, as 1 is the product of no factors.
     """
 
     first: str
@@ -69,6 +70,7 @@ class Gather:
     start: str = ""
     update: str = ""
     finish: str = "$acc"
+    of_none: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from string import ascii_lowercase
 
 from chainrule.expression.node import (
@@ -38,6 +39,7 @@ from chainrule.notation.layout import (
     Root,
     Sub,
     Sum,
+    Table,
     kind_of_rank,
 )
 from chainrule.notation.order import SignedLayout, magnitude, ordered_terms, scaled
@@ -166,7 +168,10 @@ class _Entries:
         return self.batched(e, at)
 
     def batched(self, e: Apply, at: tuple[str, ...]) -> Layout:
-        """softmax(XW)ᵢⱼ, or without matrix notation softmax(Xᵢ)ⱼ: leading axes are indices of the arguments."""
+        """softmax(XW)ᵢⱼ, or without matrix notation softmax(Xᵢ)ⱼ: leading axes are indices of the arguments.
+
+        What is read whole along two axes is a symbol, or given by its entries: inv([Σₗ AᵢₗₘBᵢₗₙ]ₘₙ).
+        """
         try:
             return Sub(self.whole(e), at) if at else self.whole(e)
         except NoMatrixForm:
@@ -178,11 +183,28 @@ class _Entries:
         arguments = []
         for a, core in zip(e.args, e.op.core.inputs, strict=True):
             batch = at[: a.ndim - len(core)]
-            layout = self.factor(a, ()) if isinstance(a, Symbol) else inner.write(a, self.dots(batch, len(core)))
-            kept = kind_of_rank(len(core))
-            arguments.append(Sub(layout, batch, kept) if batch and isinstance(a, Symbol) else layout)
+            if isinstance(a, Symbol):
+                layout = self.factor(a, ())
+                arguments.append(Sub(layout, batch, kind_of_rank(len(core))) if batch else layout)
+            elif len(core) > 1:
+                arguments.append(self.table(a, at, batch))
+            else:
+                arguments.append(inner.write(a, self.dots(batch, len(core))))
         whole = Applied(e.op, tuple(arguments), kind_of_rank(e.ndim - lead))
         return Sub(whole, at[lead:]) if at[lead:] else whole
+
+    def table(self, a: Expr, at: tuple[str, ...], batch: tuple[str, ...]) -> Layout:
+        """Return what is read whole along several axes by its entries, since a dot does not say which axis it is."""
+        letters = free_letters(self.used | set(at))
+        axes = tuple(next(letters) for _ in range(a.ndim - len(batch)))
+        inner = _Entries(self.names, self.used | set(at) | set(axes), self.whole)
+        entry, kind = inner.write(a, (*batch, *axes)), kind_of_rank(len(axes))
+        if isinstance(entry, Sub) and isinstance(entry.base, Name):
+            rest = entry.indices[: -len(axes)]
+            if entry.indices == (*rest, *axes) and not set(rest) & set(axes):  # [Aᵢₘₙ]ₘₙ is Aᵢ
+                base = replace(entry.base, kind=kind)
+                return Sub(base, rest, kind) if rest else base
+        return Table(entry, axes, kind)
 
     def dots(self, batch: tuple[str, ...], count: int) -> tuple[str, ...]:
         """Return the indices of an argument, a dot for each axis that the operation reads whole."""

@@ -198,6 +198,15 @@ class Sub:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """[aᵢⱼ]ᵢⱼ: the array with these entries, where it has no notation of its own; the indices count its axes."""
+
+    entry: Layout
+    indices: tuple[str, ...]
+    kind: Kind = "matrix"
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function that needs no entry in the catalogue: sum, tr, diag, and vec, which stacks columns."""
 
@@ -310,7 +319,7 @@ class Chain:
 
 Layout = (
     Name | Numeral | Extent | Constant | Product | Hadamard | Quotient | Dot | Fraction | Sum | Power | Root | Norm
-    | Transpose | Sub | Function | Applied | BigSum | Cases | Relation | Bracket | Differential | Contraction
+    | Transpose | Sub | Table | Function | Applied | BigSum | Cases | Relation | Bracket | Differential | Contraction
     | Kronecker | Einstein | Chain
 )  # fmt: skip
 

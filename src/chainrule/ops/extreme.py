@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ LARGEST = Gather(
     start="order_key(-T(np.inf))",
     update="max($acc, order_key($z))",
     finish="key_value($acc)",
+    of_none=False,
 )
 SMALLEST = Gather(
     first="T(np.inf)",
@@ -54,6 +56,7 @@ SMALLEST = Gather(
     start="order_key(-T(np.inf))",
     update="max($acc, order_key(-$z))",
     finish="-key_value($acc)",
+    of_none=False,
 )
 
 TIES = "where several entries are the {which}, they share the slope equally"
@@ -69,6 +72,17 @@ maximum_of = Op(
     code=Code("$xp.max($z, axis=-1)", torch="$xp.amax($z, -1)"),
     kinks=gap,
     convention=TIES.format(which="largest"),
+)
+
+# what exponentials are shifted by: of no entries too, since their sum is 0 then; recipes use it, expressions do not
+shift_of = Op(
+    "shift(z)",
+    "(n)->()",
+    derivative=maximum_of.derivative,
+    because=maximum_of.because,
+    rule=maximum_of.rule,
+    loop=Loop(gather=replace(LARGEST, of_none=True)),
+    code=Code("$xp.max($z, axis=-1, initial=-$xp.inf)", torch="$xp.amax($z, -1)"),
 )
 
 minimum_of = Op(

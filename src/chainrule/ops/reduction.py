@@ -8,18 +8,19 @@ from chainrule.expression.build import broadcast, contract, diagonal_matrix, div
 from chainrule.expression.node import Expr
 from chainrule.expression.op import CATALOGUE, Code, Loop, Notation, Op
 from chainrule.ops.elementwise import exp, log
+from chainrule.ops.extreme import shift_of
 
 
 def stable_softmax(z: Any, xp: Any) -> Any:
     """exp(z)/sum(exp(z)) along the last axis, shifted by the largest entry so that nothing overflows."""
-    e = xp.exp(z - z.max(axis=-1, keepdims=True))
+    e = xp.exp(z - z.max(axis=-1, keepdims=True, initial=-xp.inf))
     e /= e.sum(axis=-1, keepdims=True)
     return e
 
 
 def stable_logsumexp(z: Any, xp: Any) -> Any:
     """log(sum(exp(z))) along the last axis, shifted by the largest entry so that nothing overflows."""
-    top = z.max(axis=-1, keepdims=True)
+    top = z.max(axis=-1, keepdims=True, initial=-xp.inf)
     return top[..., 0] + xp.log(xp.exp(z - top).sum(axis=-1))
 
 
@@ -28,11 +29,11 @@ def _over_last_axis(e: Expr) -> Expr:
 
 
 def _largest(z: Expr) -> Expr:
-    return contract("...,i->...i", CATALOGUE["max"](z), ones(1))
+    return contract("...,i->...i", shift_of(z), ones(1))
 
 
 def _shifted(z: Expr) -> Expr:
-    """exp(z − max z), held so that it is not recognised as part of a softmax again."""
+    """exp(z − shift(z)), held so that it is not recognised as part of a softmax again."""
     return CATALOGUE["stop_gradient"](exp(subtract(z, broadcast(_largest(z), z.shape))))
 
 
@@ -44,7 +45,7 @@ def _shifted_softmax(z: Expr) -> Expr:
 
 def _shifted_logsumexp(z: Expr) -> Expr:
     """The recipe of log-sum-exp: what `stable_logsumexp` does."""
-    return CATALOGUE["max"](z) + log(sum(_shifted(z), axis=-1))
+    return shift_of(z) + log(sum(_shifted(z), axis=-1))
 
 
 def _softmax_jacobian(z: Expr, y: Expr) -> Expr:

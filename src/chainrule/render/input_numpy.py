@@ -129,4 +129,4 @@ class InputWriter(Writer):
     def _unspoken(self, e: Layout) -> str:
         raise ValueError(f"{type(e).__name__} is notation for reading, not for input")
 
-    _big_sum = _cases = _differential = _contraction = _kronecker = _chain = _unspoken
+    _big_sum = _cases = _differential = _contraction = _kronecker = _chain = _table = _unspoken

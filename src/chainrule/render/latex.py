@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import chainrule.notation.layout as n
@@ -182,13 +183,18 @@ class LatexWriter(Writer):
         if is_part(e.indices):
             e = replace(e, indices=(",".join(map(counted_from_one, e.indices)),))
         spelled = [i.replace(WHOLE_AXIS, r"\cdot ") for i in e.indices]
-        indices = ("" if all(len(i) == 1 for i in e.indices) else ",").join(spelled).rstrip()
+        indices = _side_by_side(e.indices, spelled)
         base = self.at(e.base, ATOM)
         if "_{" in base and isinstance(e.base, n.Name):
             return f"{base.removesuffix('}')},{indices}}}"
         if ends_in_subscript(base):  # TeX refuses a second one
             base = f"{{{base}}}"
         return f"{base}_{{{indices}}}"
+
+    def _table(self, e: n.Table) -> str:
+        text = self.write(e.entry)
+        brackets = (r"\left[", r"\right]") if TALL.search(text) else ("[", "]")
+        return f"{brackets[0]}{text}{brackets[1]}_{{{_side_by_side(e.indices, e.indices)}}}"
 
     def _function(self, e: n.Function) -> str:
         return WORDS[e.word] + self.parenthesized(self.write(e.argument))
@@ -280,6 +286,10 @@ def derivation_latex(d: Derivation) -> str:
 def assumed(d: Derivation) -> list[str]:
     """Return the assumptions as sentences."""
     return [f"Assumed: {sentence}." for sentence in d.assumptions]
+
+
+def _side_by_side(indices: Sequence[str], spelled: Sequence[str]) -> str:
+    return ("" if all(len(i) == 1 for i in indices) else ",").join(spelled).rstrip()
 
 
 def ends_in_subscript(text: str) -> bool:

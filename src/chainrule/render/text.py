@@ -162,6 +162,9 @@ class TextWriter(Writer):
             return f"{self.at(e.base, ATOM)}[{', '.join(i.removeprefix('@') for i in e.indices)}]"
         return self.at(e.base, ATOM) + subscript("".join(e.indices))
 
+    def _table(self, e: n.Table) -> str:
+        return f"[{self.write(e.entry)}]{subscript(''.join(e.indices))}"
+
     def _function(self, e: n.Function) -> str:
         return f"{e.word}({self.write(e.argument)})"
 

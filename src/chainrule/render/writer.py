@@ -69,7 +69,8 @@ class Writer(ABC):
             n.Name: self._name, n.Numeral: self._numeral, n.Extent: self._extent, n.Constant: self._constant,
             n.Product: self._product, n.Hadamard: self._hadamard, n.Quotient: self._quotient, n.Dot: self._dot,
             n.Fraction: self._fraction, n.Sum: self._sum, n.Power: self._power, n.Root: self._root, n.Norm: self._norm,
-            n.Transpose: self._transpose, n.Sub: self._sub, n.Function: self._function, n.Applied: self._applied,
+            n.Transpose: self._transpose, n.Sub: self._sub, n.Table: self._table, n.Function: self._function,
+            n.Applied: self._applied,
             n.BigSum: self._big_sum, n.Cases: self._cases, n.Relation: self._relation, n.Bracket: self._bracket,
             n.Differential: self._differential, n.Contraction: self._contraction, n.Einstein: self._einstein,
             n.Kronecker: self._kronecker,
@@ -149,6 +150,8 @@ class Writer(ABC):
     def _transpose(self, e: n.Transpose) -> str: ...
     @abstractmethod
     def _sub(self, e: n.Sub) -> str: ...
+    @abstractmethod
+    def _table(self, e: n.Table) -> str: ...
     @abstractmethod
     def _function(self, e: n.Function) -> str: ...
     @abstractmethod
