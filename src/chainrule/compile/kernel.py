@@ -31,6 +31,7 @@ from chainrule.compile.program import (
 from chainrule.compile.recipes import expanded
 from chainrule.compile.rows import Pass
 from chainrule.compile.scalars import double, single
+from chainrule.compile.tiles import tiled
 from chainrule.expression.shape import Shape
 
 UNROLLED = Stride(4)  # also of rows that are added to sums: the sums are read and written once for all of them
@@ -196,9 +197,10 @@ class _Writer:
         self.grouping.arrange()
         body: list[str] = [*self._block_lines()]
         nests = [self._nest(level, space, roots) for (level, space), roots in sorted(self.grouping.groups.items())]
-        ahead = self._looks_ahead(nests)
-        for nest in nests:
-            body += nest.lines()
+        calls = [self._tiled(nest) for nest in nests]
+        ahead = self._looks_ahead([nest for nest, call in zip(nests, calls, strict=True) if not call])
+        for nest, call in zip(nests, calls, strict=True):
+            body += call or nest.lines()
         sizes = self.sizes
         parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(sizes)))]
         parameters += [f"{'f' if axis is None else 'r'}{p}" for p, axis in enumerate(self.task.axes)]
@@ -221,7 +223,8 @@ class _Writer:
         definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
         module = double if self.kind == "float64" else single
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
-        parts = [part for part, is_used in (("turned", self._copied()), ("ahead", ahead)) if is_used]
+        used = {"turned": self._copied(), "ahead": ahead, "by_tiles": any(calls)}
+        parts = [part for part, is_used in used.items() if is_used]
         return Kernel(head + _scalar_text(module) + "".join(map(compiled_text, parts)) + definition, tuple(sizes))
 
     def _results(self) -> list[tuple[int, int | None]]:
@@ -240,13 +243,24 @@ class _Writer:
         labels = {k: self._labels(k, space) for k in roots}
         return Nest(self, tuple(roots), tuple(loops), labels, unroll)
 
+    def _tiled(self, nest: Nest) -> list[str]:
+        """Return the call that does what a nest does, if it is a product of matrices."""
+        extents = {v: n for v, n in nest.loops if v != "i"}
+        names = {v: self.sizes[int(extent.removeprefix("n_"))] for v, extent in extents.items()}
+        wide = next((v for v, n in names.items() if n in self.wide), None)
+        narrow = next((n for v, n in names.items() if v != wide), "")
+        taken = [p for p in self._taken() if names.get(wide or "") in self.program.instructions[p].shape]
+        return tiled(nest, wide, self.steps.get(narrow, UNROLLED), taken)
+
+    def _taken(self) -> list[int]:
+        """The matrices that are read where they are."""
+        shapes = [self.program.instructions[p].shape for p in range(len(self.task.axes))]
+        pairs = enumerate(zip(self.task.axes, shapes, strict=True))
+        return [p for p, (axis, n) in pairs if axis is not None and len(n) == 2 and p not in self._copied()]
+
     def _looks_ahead(self, nests: Sequence[Nest]) -> bool:
         """Let the last product of matrices that is summed over rows ask for the next rows, so that they are there."""
-        taken = [
-            p
-            for p, axis in enumerate(self.task.axes)
-            if axis is not None and len(self.program.instructions[p].shape) == 2 and p not in self._copied()
-        ]
+        taken = self._taken()
         products = [nest for nest in nests if len(nest.loops) > 2 and all(map(self.is_row_sum, nest.roots))]
         if not taken or not products or not products[-1].unroll:
             return False

@@ -24,6 +24,7 @@ FEWEST, MOST = 8, 1024  # rows of a block
 LONG_FEWEST = 16
 SUM = np.dtype(np.float64)  # the type of sums over rows
 LANES = 64  # rows of a block at least where the rows are the inner loop
+LONG_LANES = 32  # the same where rows are long: the next block has room beside this one in a second cache
 
 Sizes = Mapping[str, int]
 Step = Callable[..., Any]  # of what a step takes, to what it gives: one value, or a tuple of several
@@ -54,7 +55,8 @@ class Layout:
         """How many rows a kernel takes at a time: its second look at them finds them in the cache."""
         fits = BLOCK // self.row_bytes
         if not by_rows:
-            return max(LANES, min(MOST, fits)) // 8 * 8
+            fewest = LANES if self.row_bytes <= LONG_ROW else LONG_LANES
+            return max(fewest, min(MOST, fits)) // 8 * 8
         if self.row_bytes > LONG_ROW:
             return max(LONG_FEWEST, LONG_BLOCK // self.row_bytes) // 8 * 8
         return max(FEWEST, min(MOST, fits)) // 8 * 8

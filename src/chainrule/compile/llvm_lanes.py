@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from chainrule.compile.llvm_tiles import TILES, ask, shuffled
 from chainrule.compile.llvm_values import BYTES, Code, Value, View
 
 SIDE = 8
@@ -15,8 +16,6 @@ STAGES = (
     (1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15)),
     (2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)),
 )
-PREFETCH = "llvm.prefetch.p0"
-TO_SECOND_CACHE = "i32 0, i32 2, i32 1"  # to read; the second level; data
 
 
 def _turn(code: Code, lanes: View, rows: View, i: Any, j: Any, width: int) -> None:
@@ -33,7 +32,7 @@ def _turn(code: Code, lanes: View, rows: View, i: Any, j: Any, width: int) -> No
         if distance < width:
             for k in (k for k in range(width) if not k & distance):
                 pair = vectors[k], vectors[k + distance]
-                vectors[k], vectors[k + distance] = (_shuffled(code, kind, pair, mask) for mask in (low, high))
+                vectors[k], vectors[k + distance] = (shuffled(code, kind, pair, mask) for mask in (low, high))
     for k, vector in enumerate(vectors):
         place = code.entry(lanes, [code.binary("+", j, k), i])
         code.lines.append(f"store {lane} {vector.text}, ptr {place}, align {size}")
@@ -44,21 +43,13 @@ def _beside(code: Code, kind: str, vectors: Sequence[Value], length: int) -> Val
     while len(vectors) > 1:
         length *= 2
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
-        vectors = [_shuffled(code, kind, pair, range(length)) for pair in pairs]
+        vectors = [shuffled(code, kind, pair, range(length)) for pair in pairs]
     return vectors[0]
-
-
-def _shuffled(code: Code, kind: str, pair: Sequence[Value], mask: Sequence[int]) -> Value:
-    """Return the entries of two vectors that the mask names."""
-    operands = ", ".join(f"{v.kind} {v.text}" for v in pair)
-    places = ", ".join(f"i32 {k}" for k in mask)
-    return code.add(f"<{len(mask)} x {kind}>", f"shufflevector {operands}, <{len(mask)} x i32> <{places}>")
 
 
 def _ask(code: Code, rows: View, at: Any) -> None:
     """Ask for the entry at this place, counted in entries, to be brought into the second cache."""
-    code.called[PREFETCH] = f"void @{PREFETCH}(ptr, i32, i32, i32)"
-    code.lines.append(f"call void @{PREFETCH}(ptr {code.moved(rows.data, rows.kind, at)}, {TO_SECOND_CACHE})")
+    ask(code, code.moved(rows.data, rows.kind, at))
 
 
 # --- a matrix times itself
@@ -139,4 +130,5 @@ VECTOR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "ask": _ask,
     "scaled": _scaled,
     "add_tile": _add_tile,
+    **TILES,
 }

@@ -99,31 +99,12 @@ class Body:
     def _loop(self, name: str, bounds: Sequence[Any], body: Sequence[ast.stmt]) -> None:
         start, stop = (0, bounds[0]) if len(bounds) == 1 else bounds[:2]
         step = bounds[2] if len(bounds) == 3 else 1
-        self._each(start, stop, step, lambda index: self._inside({name: index}, body))
+        self.code.each(start, stop, step, lambda index: self._inside({name: index}, body))
 
     def _inside(self, names: dict[str, Any], body: Sequence[ast.stmt]) -> None:
         self.scopes.append(names)
         self.run(body)
         self.scopes.pop()
-
-    def _each(self, start: Any, stop: Any, step: Any, write: Callable[[Value], None]) -> None:
-        """Write a loop."""
-        code, number = self.code, self.code.number()
-        before = code.block
-        first, last, pace = (code.text(x, "i64") for x in (start, stop, step))
-        code.lines.append(f"br label %head{number}")
-        code.begin(f"head{number}")
-        index, following = Value("i64", code.fresh("i")), code.fresh("i")
-        code.lines.append(f"{index.text} = phi i64 [ {first}, %{before} ], [ {following}, %next{number} ]")
-        inside = code.add("i1", f"icmp slt i64 {index.text}, {last}")
-        code.lines.append(f"br i1 {inside.text}, label %body{number}, label %done{number}")
-        code.begin(f"body{number}")
-        write(index)
-        code.lines.append(f"br label %next{number}")
-        code.begin(f"next{number}")
-        code.lines.append(f"{following} = add nsw i64 {index.text}, {pace}")
-        code.lines.append(f"br label %head{number}")
-        code.begin(f"done{number}")
 
     def _branch(self, test: Any, body: Sequence[ast.stmt]) -> None:
         if not isinstance(test, Value):
@@ -170,7 +151,7 @@ class Body:
             if len(at) == len(view.shape):
                 self.code.store(value, view.kind, self.code.entry(view, at))
             else:
-                self._each(0, view.shape[len(at)], 1, lambda index: rest((*at, index)))
+                self.code.each(0, view.shape[len(at)], 1, lambda index: rest((*at, index)))
 
         rest(())
 
@@ -342,7 +323,7 @@ class Body:
             if len(at) == len(view.shape):
                 code.store(code.load(view.kind, code.entry(view, at)), view.kind, code.entry(copy, at))
             else:
-                self._each(0, view.shape[len(at)], 1, lambda index: rest((*at, index)))
+                self.code.each(0, view.shape[len(at)], 1, lambda index: rest((*at, index)))
 
         rest(())
         return copy

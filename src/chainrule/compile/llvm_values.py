@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,6 +110,25 @@ class Code:
         """Begin a block."""
         self.lines.append(f"{label}:")
         self.block = label
+
+    def each(self, start: Any, stop: Any, step: Any, write: Callable[[Value], None]) -> None:
+        """Write a loop."""
+        number = self.number()
+        before = self.block
+        first, last, pace = (self.text(x, "i64") for x in (start, stop, step))
+        self.lines.append(f"br label %head{number}")
+        self.begin(f"head{number}")
+        index, following = Value("i64", self.fresh("i")), self.fresh("i")
+        self.lines.append(f"{index.text} = phi i64 [ {first}, %{before} ], [ {following}, %next{number} ]")
+        inside = self.add("i1", f"icmp slt i64 {index.text}, {last}")
+        self.lines.append(f"br i1 {inside.text}, label %body{number}, label %done{number}")
+        self.begin(f"body{number}")
+        write(index)
+        self.lines.append(f"br label %next{number}")
+        self.begin(f"next{number}")
+        self.lines.append(f"{following} = add nsw i64 {index.text}, {pace}")
+        self.lines.append(f"br label %head{number}")
+        self.begin(f"done{number}")
 
     def text(self, x: Any, kind: str) -> str:
         """Return the operand for a number as this type."""

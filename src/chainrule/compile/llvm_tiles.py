@@ -1,0 +1,216 @@
+"""Tiles of products of matrices, whose sums stay in the processor's registers, in LLVM's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from itertools import product
+from typing import Any
+
+from chainrule.compile.llvm_values import BYTES, Code, Value, View
+
+FREE = "reassoc nsz contract"  # sums are reordered, a product is fused with a sum; NaN and Inf keep their meaning
+PREFETCH = "llvm.prefetch.p0"
+TO_SECOND_CACHE = "i32 0, i32 2, i32 1"  # to read; the second level; data
+LINE = 64  # bytes that come from memory together
+ROWS = 4  # of a tile of dots
+
+
+@cache
+def _registers() -> tuple[int, int]:
+    """How long a vector is in bytes, and how many of them lie side by side in a tile of five rows."""
+    features = import_module("llvmlite.binding").get_host_cpu_features()
+    return (64, 4) if features.get("avx512f") else (32, 2)
+
+
+def ask(code: Code, place: str) -> None:
+    """Ask for the line of this address to be brought into the second cache."""
+    code.called[PREFETCH] = f"void @{PREFETCH}(ptr, i32, i32, i32)"
+    code.lines.append(f"call void @{PREFETCH}(ptr {place}, {TO_SECOND_CACHE})")
+
+
+class _Vectors:
+    """Vectors of one type: how they are read, written, multiplied and added up."""
+
+    def __init__(self, code: Code, kind: str) -> None:
+        self.code = code
+        self.entry = kind
+        self.length = _registers()[0] // BYTES[kind]
+        self.kind = f"<{self.length} x {kind}>"
+        self.align = BYTES[kind]
+
+    def read(self, place: str, mask: Value | None) -> Value:
+        """Return a vector; what the mask leaves out is 0 and not touched."""
+        if mask is None:
+            return self.code.add(self.kind, f"load {self.kind}, ptr {place}, align {self.align}")
+        name = f"llvm.masked.load.{self._short()}.p0"
+        self.code.called[name] = f"{self.kind} @{name}(ptr, i32 immarg, {mask.kind}, {self.kind})"
+        operands = f"ptr {place}, i32 {self.align}, {mask.kind} {mask.text}, {self.kind} zeroinitializer"
+        return self.code.add(self.kind, f"call {self.kind} @{name}({operands})")
+
+    def write(self, vector: Value, place: str, mask: Value | None) -> None:
+        """Write a vector, but for what the mask leaves out."""
+        if mask is None:
+            self.code.lines.append(f"store {vector.kind} {vector.text}, ptr {place}, align {self.align}")
+            return
+        name = f"llvm.masked.store.{self._short()}.p0"
+        self.code.called[name] = f"void @{name}({self.kind}, ptr, i32 immarg, {mask.kind})"
+        operands = f"{self.kind} {vector.text}, ptr {place}, i32 {self.align}, {mask.kind} {mask.text}"
+        self.code.lines.append(f"call void @{name}({operands})")
+
+    def _short(self) -> str:
+        return f"v{self.length}f{8 * self.align}"
+
+    def first(self, count: Any) -> Value:
+        """Return the mask of the first so many entries."""
+        whole = f"<{self.length} x i64>"
+        places = ", ".join(f"i64 {k}" for k in range(self.length))
+        most = self._spread("i64", self.code.text(count, "i64"))
+        return self.code.add(f"<{self.length} x i1>", f"icmp slt {whole} <{places}>, {most.text}")
+
+    def spread(self, place: str) -> Value:
+        """Return the vector whose entries are all the number that stands there."""
+        return self._spread(self.entry, self.code.load(self.entry, place).text)
+
+    def _spread(self, kind: str, number: str) -> Value:
+        whole = f"<{self.length} x {kind}>"
+        one = self.code.add(whole, f"insertelement {whole} poison, {kind} {number}, i32 0")
+        return self.code.add(
+            whole, f"shufflevector {whole} {one.text}, {whole} poison, <{self.length} x i32> zeroinitializer"
+        )
+
+    def add_product(self, total: str, x: Value, y: Value) -> None:
+        """Add the product of two vectors to a variable."""
+        term = self.code.add(self.kind, f"fmul {FREE} {self.kind} {x.text}, {y.text}")
+        old = self.code.load(self.kind, total)
+        new = self.code.add(self.kind, f"fadd {FREE} {self.kind} {old.text}, {term.text}")
+        self.code.store(new, self.kind, total)
+
+    def sums(self, vectors: Sequence[Value]) -> Value:
+        """Return the sums of the entries of four vectors, as one vector of four."""
+        length = self.length
+        pairs = [self._folded(pair, 1, length) for pair in (vectors[:2], vectors[2:])]
+        found = self._folded(pairs, 2, length)
+        while length > ROWS:
+            length //= 2
+            halves = [shuffled(self.code, self.entry, (found, found), range(k, k + length)) for k in (0, length)]
+            found = self._added(halves)
+        return found
+
+    def _folded(self, pair: Sequence[Value], size: int, length: int) -> Value:
+        """Add neighbours, each `size` entries long, and put the sums of both vectors next to each other."""
+        masks: list[list[int]] = [[], []]
+        for start in range(0, length, 2 * size):
+            for k, mask in enumerate(masks):
+                first = start + k * size
+                mask += [*range(first, first + size), *range(length + first, length + first + size)]
+        return self._added([shuffled(self.code, self.entry, pair, mask) for mask in masks])
+
+    def _added(self, pair: Sequence[Value]) -> Value:
+        x, y = pair
+        return self.code.add(x.kind, f"fadd {FREE} {x.kind} {x.text}, {y.text}")
+
+
+def shuffled(code: Code, kind: str, pair: Sequence[Value], mask: Sequence[int]) -> Value:
+    """Return the entries of two vectors that the mask names."""
+    operands = ", ".join(f"{v.kind} {v.text}" for v in pair)
+    places = ", ".join(f"i32 {k}" for k in mask)
+    return code.add(f"<{len(mask)} x {kind}>", f"shufflevector {operands}, <{len(mask)} x i32> <{places}>")
+
+
+def dots(code: Code, lanes: View, left: View, rows: View, at: Any, k: Any, steps: int) -> None:
+    """Write lanes[k + a, at + b] = Σ_j left[k + a, j]·rows[at + b, j] for a < steps and b < 4.
+
+    Entries of a row lie beside each other in all three.
+    """
+    vectors, width = _Vectors(code, rows.kind), left.shape[1]
+    tops = [code.entry(left, [code.binary("+", k, a), 0]) for a in range(steps)]
+    starts = [code.entry(rows, [code.binary("+", at, b), 0]) for b in range(ROWS)]
+    totals = [[_variable(code, vectors.kind) for _ in starts] for _ in tops]
+
+    def step(j: Value, mask: Value | None) -> None:
+        xs = [vectors.read(code.moved(start, rows.kind, j), mask) for start in starts]
+        for top, mine in zip(tops, totals, strict=True):
+            factor = vectors.read(code.moved(top, rows.kind, j), mask)
+            for x, total in zip(xs, mine, strict=True):
+                vectors.add_product(total, factor, x)
+
+    whole = code.binary("*", code.binary("//", width, vectors.length), vectors.length)
+    code.each(0, whole, vectors.length, lambda j: step(j, None))
+    code.each(whole, width, vectors.length, lambda j: step(j, vectors.first(code.binary("-", width, j))))
+    for a, mine in enumerate(totals):
+        found = vectors.sums([code.load(vectors.kind, total) for total in mine])
+        vectors.write(found, code.entry(lanes, [code.binary("+", k, a), at]), None)
+
+
+def outer(code: Code, *arguments: Any) -> None:
+    """Write total[k + a, j + b] += Σ_i lanes[k + a, i]·rows[i, j + b] for a < steps, b < width and i < size.
+
+    The arguments are total, lanes, rows, ahead, next, k, j, width, steps, size. Entries of a row lie beside each other
+    in the first three. Meanwhile columns j + b of ahead[next + i] are asked for, which need not exist.
+    """
+    *views, following, k, j, width, steps, size = arguments
+    length, most = _Vectors(code, views[0].kind).length, _registers()[1]
+    if isinstance(width, int):
+        for first in range(0, width, most * length):
+            masks = [None] * min(most, (width - first) // length)
+            _outer(code, views, (following, k, code.binary("+", j, first)), masks, steps, size)
+        return
+
+    def rest(first: Value) -> None:
+        mask = _Vectors(code, views[0].kind).first(code.binary("-", width, first))
+        _outer(code, views, (following, k, code.binary("+", j, first)), [mask], steps, size)
+
+    code.each(0, width, length, rest)
+
+
+def _outer(
+    code: Code,
+    views: Sequence[View],
+    at: tuple[Any, Any, Any],
+    masks: Sequence[Value | None],
+    steps: int,
+    size: Any,
+) -> None:
+    """The same for as many vectors of columns as there are masks: their sums are held while all rows go by."""
+    (total, lanes, rows, ahead), (following, k, j) = views, at
+    vectors, numbers = _Vectors(code, rows.kind), [code.binary("+", k, a) for a in range(steps)]
+    columns = [(b * vectors.length, mask) for b, mask in enumerate(masks)]
+    factors = [code.entry(lanes, [number, 0]) for number in numbers]
+    tops = [code.entry(total, [number, j]) for number in numbers]
+    sums = [(code.moved(top, rows.kind, b), mask, code.place(vectors.kind)) for top in tops for b, mask in columns]
+    for place, mask, held in sums:
+        code.store(vectors.read(place, mask), vectors.kind, held)
+    start, pace = code.entry(rows, [0, j]), rows.stride(0)
+
+    def step(i: Value) -> None:
+        row = code.moved(start, "i8", code.binary("*", i, pace))
+        _ask_for(code, ahead, (code.binary("+", following, i), j), len(masks) * vectors.length * vectors.align)
+        xs = [vectors.read(code.moved(row, rows.kind, b), mask) for b, mask in columns]
+        spread = [vectors.spread(code.moved(factor, rows.kind, i)) for factor in factors]
+        for (factor, x), (_, _, held) in zip(product(spread, xs), sums, strict=True):
+            vectors.add_product(held, factor, x)
+
+    code.each(0, size, 1, step)
+    for place, mask, held in sums:
+        vectors.write(code.load(vectors.kind, held), place, mask)
+
+
+def _ask_for(code: Code, view: View, at: tuple[Any, Any], size: int) -> None:
+    """Ask for so many bytes from this entry on, which may lie behind the array's end."""
+    offset = code.binary("*", at[0], view.stride(0)), code.binary("*", at[1], view.stride(1))
+    distance = code.binary("+", *offset)
+    for line in range(0, size, LINE):
+        place = code.binary("+", distance, line)
+        ask(code, code.add("ptr", f"getelementptr i8, ptr {view.data}, i64 {place.text}").text)
+
+
+def _variable(code: Code, kind: str) -> str:
+    """Return memory for a sum, which is 0."""
+    place = code.place(kind)
+    code.lines.append(f"store {kind} zeroinitializer, ptr {place}")
+    return place
+
+
+TILES: dict[str, Callable[..., None]] = {"dots": dots, "outer": outer}
