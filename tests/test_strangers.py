@@ -164,7 +164,7 @@ def test_what_is_no_array_of_real_numbers_is_refused_by_name(value: object) -> N
         cr.parse("x @ x").eval(x=value)
 
 
-@pytest.mark.parametrize("text", ["softmax(x)", "max(x)"])
+@pytest.mark.parametrize("text", ["min(x)", "max(x)"])
 def test_an_empty_vector_has_no_largest_entry(text: str) -> None:
     with pytest.raises(cr.DomainError, match="not defined"):
         cr.parse(text, {"x": "n"}).eval(x=np.zeros(0))
