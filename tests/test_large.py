@@ -7,10 +7,11 @@ import time
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.compile import large, primitives
 from chainrule.compile.compiled import compile_expressions
 from chainrule.compile.groups import fused
-from chainrule.compile.large import gram, in_blocks
+from chainrule.compile.large import Blocks, gram
 from chainrule.compile.lower import lower
 from chainrule.compile.program import Entries, Gram
 from chainrule.compile.threads import in_threads
@@ -118,8 +119,8 @@ def test_bad_numbers_stay_bad(bad: float) -> None:
 def test_no_rows() -> None:
     np.testing.assert_array_equal(gram(np.ones((0, 3)), np.ones(0)), np.zeros((3, 3)))
     assert gram(np.ones((0, 3, 2))).shape == (3, 2, 3, 2)
-    assert in_blocks(lambda a, out=None: a + 1, (0, 3), ((0, 1),), -1, True, np.ones((0, 3))).shape == (0, 3)
-    assert in_blocks(lambda a, out=None: a + 1, (3, 0), ((0, 1),), -1, True, np.ones((3, 0))).shape == (3, 0)
+    assert Blocks()(lambda a, out=None: a + 1, (0, 3), ((0, 1),), -1, True, False, np.ones((0, 3))).shape == (0, 3)
+    assert Blocks()(lambda a, out=None: a + 1, (3, 0), ((0, 1),), -1, True, False, np.ones((3, 0))).shape == (3, 0)
 
 
 def test_threads_keep_the_settings_of_errors_and_raise() -> None:
@@ -152,5 +153,19 @@ def test_the_same_bits_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch
     results = []
     for count in (1, 2, 5):
         monkeypatch.setenv("CHAINRULE_THREADS", str(count))
-        results.append(in_blocks(lambda a, out=None: np.exp(a), a.shape, ((0, 1),), -1, True, a))
+        results.append(Blocks()(lambda a, out=None: np.exp(a), a.shape, ((0, 1),), -1, True, False, a))
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+
+
+def test_large_results_use_memory_again_that_nobody_holds() -> None:
+    f = compile_expressions(cr.parse("A * exp(A)", {"A": ("m", "n")}))
+    A = np.random.default_rng(0).normal(size=(900, 700))
+    first = f(A=A)
+    kept, second = first.copy(), f(A=2 * A)
+    assert not np.shares_memory(first, second)
+    assert np.array_equal(first, kept)
+    place = second.ctypes.data
+    del second
+    third = f(A=A)
+    assert third.ctypes.data == place
+    assert np.array_equal(third, kept)

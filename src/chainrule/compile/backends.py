@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.compile.arguments import as_arguments, as_numbers, as_size, check_shapes, not_real
 from chainrule.compile.dialects import IN_JAX, IN_NUMPY, IN_TORCH, Dialect
 from chainrule.compile.groups import fused
-from chainrule.compile.large import gram, in_blocks
+from chainrule.compile.large import Blocks, gram
 from chainrule.compile.program import Program
 from chainrule.compile.recipes import shared
 from chainrule.errors import DomainError
@@ -73,7 +73,7 @@ class NumPy(Backend):
 
     def scope(self) -> dict[str, Any]:
         """Return the global names, those of the kernels among them."""
-        return {**super().scope(), "in_blocks": in_blocks, "gram": gram}
+        return {**super().scope(), "in_blocks": Blocks(), "gram": gram}
 
     def planned(self, program: Program) -> Program:
         """Return the program with recipes that share their parts, and its entry-by-entry groups as one step each."""

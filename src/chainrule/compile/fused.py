@@ -20,7 +20,7 @@ from chainrule.compile.execute import run_text
 from chainrule.compile.gram import gram
 from chainrule.compile.groups import at_grams, fused
 from chainrule.compile.kernel import UNROLLED, kernel_of
-from chainrule.compile.large import in_blocks
+from chainrule.compile.large import Blocks
 from chainrule.compile.layout import Layout, Sizes, Step
 from chainrule.compile.machine import Kernel
 from chainrule.compile.nest import Stride
@@ -128,7 +128,7 @@ def _planned(program: Program) -> tuple[Plan | None, Sequence[int]]:
 def _function(program: Program) -> Callable[..., Any]:
     """Return the program as NumPy code."""
     text = function_text(fused(program), made_names(program), "program")
-    return run_text(text, "program", {**helpers(program, IN_NUMPY), "np": np, "in_blocks": in_blocks, "gram": gram})
+    return run_text(text, "program", {**helpers(program, IN_NUMPY), "np": np, "in_blocks": Blocks(), "gram": gram})
 
 
 class _AroundGrams:

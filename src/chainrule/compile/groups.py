@@ -1,7 +1,7 @@
 """Program -> program for NumPy: work that goes entry by entry is gathered, a matrix times itself is recognised.
 
 NumPy runs one operation at a time over whole arrays. Here a group of operations whose results nobody else needs becomes
-one instruction, a small program of its own, which runs block by block where the arrays are large (`large.in_blocks`):
+one instruction, a small program of its own, which runs block by block where the arrays are large (`large.Blocks`):
 no large temporary is made, and an operand that nobody needs afterwards holds the result. Σᵢ sᵢ xᵢ ⊗ xᵢ becomes
 `large.gram`, which computes one half of a symmetric result.
 """

@@ -6,6 +6,7 @@ number of threads, and so are results.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from math import prod
 from operator import itemgetter
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compile.reuse import Reused
 from chainrule.compile.threads import shared_out
 
 BLOCK = 1 << 16  # entries of one block: a few of them fit into a core's cache
@@ -29,37 +31,51 @@ Tile = tuple[slice, slice, slice]  # of the first axis, of the last, and of thos
 
 
 # --- entry by entry
-def in_blocks(
-    function: Callable[..., Any], shape: tuple[int, ...], axes: Sequence[Axes], reuse: int, single: bool, *operands: Any
-) -> np.ndarray:
-    """Return `function(*operands)`, whose entries depend on the operands' entries at the same indices only.
+class Blocks:
+    """The function `in_blocks` of one program, which uses the memory of its large results again, see `reuse.py`."""
 
-    With `out=` the function may write its result there. Shapes: `axes[k]` are the axes of the result that operand k
-    has. `reuse` is the position of an operand that nobody needs afterwards and that may hold the result, or -1.
-    `single`: the function is one operation.
-    """
-    if 0 in shape:
-        return np.asarray(function(*operands))
-    tiles = _tiles(shape, _lies_across(operands, axes, len(shape)), WHOLE if single else BLOCK)
-    place_of = _index(tuple(range(len(shape))), len(shape))
-    cuts = [(operand, _index(own, len(shape))) for operand, own in zip(operands, axes, strict=True)]
+    def __init__(self) -> None:
+        self._rooms: defaultdict[str, Reused] = defaultdict(Reused)
 
-    def at(tile: Tile, out: np.ndarray | None = None) -> Any:
-        return function(*[operand if index is None else operand[index(tile)] for operand, index in cuts], out=out)
+    def __call__(
+        self,
+        function: Callable[..., Any],
+        shape: tuple[int, ...],
+        axes: Sequence[Axes],
+        reuse: int,
+        single: bool,
+        is_result: bool,
+        *operands: Any,
+    ) -> np.ndarray:
+        """Return `function(*operands)`, whose entries depend on the operands' entries at the same indices only.
 
-    dtype = at((slice(0), slice(None), slice(None))).dtype
-    held = operands[reuse] if reuse >= 0 else None
-    fits = held is not None and held.dtype == dtype and held.shape == shape
-    out = held if fits and held is not None else np.empty(shape, dtype)
+        With `out=` the function may write its result there. Shapes: `axes[k]` are the axes of the result that operand k
+        has. `reuse` is the position of an operand that nobody needs afterwards and that may hold the result, or -1.
+        `single`: the function is one operation. `is_result`: the program returns this.
+        """
+        if 0 in shape:
+            return np.asarray(function(*operands))
+        tiles = _tiles(shape, _lies_across(operands, axes, len(shape)), WHOLE if single else BLOCK)
+        place_of = _index(tuple(range(len(shape))), len(shape))
+        cuts = [(operand, _index(own, len(shape))) for operand, own in zip(operands, axes, strict=True)]
 
-    def work(tile: Tile) -> None:
-        place = out[place_of(tile)] if place_of else out
-        found = at(tile, place)
-        if found is not place:
-            place[...] = found
+        def at(tile: Tile, out: np.ndarray | None = None) -> Any:
+            return function(*[operand if index is None else operand[index(tile)] for operand, index in cuts], out=out)
 
-    shared_out(work, tiles)
-    return out
+        dtype = at((slice(0), slice(None), slice(None))).dtype
+        held = operands[reuse] if reuse >= 0 else None
+        if held is None or held.dtype != dtype or held.shape != shape:
+            held = self._rooms[function.__name__].empty(shape, dtype) if is_result else np.empty(shape, dtype)
+        out: np.ndarray = held
+
+        def work(tile: Tile) -> None:
+            place = out[place_of(tile)] if place_of else out
+            found = at(tile, place)
+            if found is not place:
+                place[...] = found
+
+        shared_out(work, tiles)
+        return out
 
 
 def _tiles(shape: tuple[int, ...], across: Sequence[np.ndarray], largest: int) -> list[Tile]:

@@ -71,7 +71,7 @@ class Primitives(Operands):
         for k, step in enumerate(self.program.instructions):
             text = self._inline(step)
             if isinstance(step.action, Entries):
-                line, text = self._group(step, step.action)
+                line, text = self._group(k, step, step.action)
                 lines.append(Line(line, step.shape, k))
             elif text is None:
                 text, *more = self._statement(k, step, f"v{self.variables}")
@@ -152,7 +152,7 @@ class Primitives(Operands):
         arguments = [self.transposed(texts[0], labels, (i, *free)), *texts[2:]]
         return self.transposed(f"gram({', '.join(arguments)})", free + others, step.output)
 
-    def _group(self, step: Instruction, action: Entries) -> tuple[str, str]:
+    def _group(self, k: int, step: Instruction, action: Entries) -> tuple[str, str]:
         """Write a group of operations on entries, the lines themselves or a call in blocks; return its variable too."""
         given = [self.texts[operand] for operand in step.operands]
         name = f"entries{len(self.groups)}"
@@ -165,7 +165,7 @@ class Primitives(Operands):
         count = " * ".join(self.size(n) for n in step.shape)
         operands = ", ".join(unwrapped(text) for text in given)
         single = len(action.program.instructions) == len(given) + 1
-        how = f"{step.subscripts}, {action.reuse}, {single}"
+        how = f"{step.subscripts}, {action.reuse}, {single}, {k in self.program.outputs}"
         blocks = f"in_blocks({name}, {self.extent(step.shape)}, {how}, {operands})"
         return either(lines, f"{count} < {LARGE // weight(step, action)}", own, blocks), own
 
