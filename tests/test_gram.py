@@ -90,7 +90,7 @@ def test_rows_lie_in_any_way_and_are_left_alone(layout: Callable[[np.ndarray], n
 
 def test_narrow_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiles of a processor with half as wide vectors."""
-    monkeypatch.setattr(tiled, "vector_bytes", lambda: 32)
+    monkeypatch.setattr(tiled, "registers", lambda: (32, 2))
     for kind in KINDS:
         for d in (1, 4, 6, 21):
             for layout in LAYOUTS.values():

@@ -28,7 +28,7 @@ def in_python() -> Any:
 
 def by_machine(monkeypatch: pytest.MonkeyPatch, registers: tuple[int, int]) -> Any:
     """Return the kernel in machine code, with vectors of so many bytes."""
-    monkeypatch.setattr(import_module("chainrule.compile.llvm_tiles"), "_registers", lambda: registers)
+    monkeypatch.setattr(import_module("chainrule.compile.llvm_tiles"), "registers", lambda: registers)
     machine = import_module("chainrule.compile.machine")
     monkeypatch.setattr(machine, "kernel_module", lambda text: pytest.fail("numba has compiled it"))
     return machine.Kernel(KERNEL)

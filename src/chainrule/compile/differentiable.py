@@ -102,12 +102,11 @@ def _backward_steps(joint: Program, value: int, outputs: Sequence[int]) -> tuple
     for k in range(len(steps) - 1, -1, -1):
         if k not in needed:
             continue
-        is_cheap = isinstance(steps[k].action, Load | Length | Constant) or steps[k].is_view or steps[k].is_check
-        is_cheap = is_cheap or k in numbers
-        is_cheap = is_cheap or (k != value and _is_outer(steps, k))
+        is_free = isinstance(steps[k].action, Load | Length | Constant) or steps[k].is_view or steps[k].is_check
         if k != value and _is_redone(steps, k):
             redone.update((k, *steps[k].operands))
-        if k > value or is_cheap or k in redone:
+        is_cheap = is_free or k in numbers or k in redone or (k != value and _is_outer(steps, k))
+        if k > value or is_cheap:
             needed.update(steps[k].operands)
         else:
             saved.add(k)

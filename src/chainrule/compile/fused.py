@@ -19,7 +19,7 @@ from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.gram import gram
 from chainrule.compile.groups import at_grams, fused
-from chainrule.compile.kernel import UNROLLED, kernel_of
+from chainrule.compile.kernel import KINDS, UNROLLED, kernel_of
 from chainrule.compile.large import Blocks
 from chainrule.compile.layout import Layout, Sizes, Step
 from chainrule.compile.machine import Kernel
@@ -32,7 +32,6 @@ from chainrule.compile.source import function_text, made_names
 from chainrule.compile.whole import on_little_data
 from chainrule.expression.extent import extent_of
 
-KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
 SHORT = 32  # entries of an axis below which the rows are the inner loop
 IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
 STREAMS = Stride(8)  # longer rows at a time

@@ -7,18 +7,17 @@ and their sums are cut by the shape alone, so that no number of threads changes 
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from math import ceil
 
 import numpy as np
 
 from chainrule.compile import large
 from chainrule.compile.blocks import Cut, over_chunks
-from chainrule.compile.kernel import HEADER, compiled_text
+from chainrule.compile.kernel import HEADER, KINDS, compiled_text
+from chainrule.compile.llvm_tiles import registers
 from chainrule.compile.machine import Kernel
 from chainrule.compile.reuse import Reused
 
-KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
 WIDE = 768  # columns from which BLAS is as fast
 FEW = 1 << 19  # products of entries up to which one line of NumPy is as fast
 FLAT = 4  # columns for each row from which most of the time goes into adding sums
@@ -51,7 +50,7 @@ def _is_for_tiles(x: np.ndarray, weights: np.ndarray | None) -> bool:
 
 def _in_tiles(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     n, d = x.shape
-    vector = vector_bytes()
+    vector, _ = registers()
     lanes = vector // x.itemsize
     side = ceil(d / lanes) * lanes
     cut = cut_of(n, d, 8 * side**2)
@@ -69,12 +68,6 @@ def cut_of(rows: int, columns: int, sum_bytes: int) -> Cut:
     chunk = ceil(ceil(rows / 2 ** max(0, most.bit_length() - 1)) / BLOCK) * BLOCK
     chunks = ceil(rows / chunk)
     return Cut(chunks, chunk, BLOCK, chunks == 1 or rows * columns**2 <= ALONE)
-
-
-@cache
-def vector_bytes() -> int:
-    """Return how many bytes a vector of a tile has: the registers hold 8 · PANELS of 64, or 4 · PANELS of 32."""
-    return 64 if import_module("llvmlite.binding").get_host_cpu_features().get("avx512f") else 32
 
 
 @cache

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from types import MappingProxyType, ModuleType
 
+import numpy as np
+
 from chainrule.compile.grouping import Grouping
 from chainrule.compile.nest import At, Nest, Stride
 from chainrule.compile.program import (
@@ -34,6 +36,7 @@ from chainrule.compile.scalars import double, single
 from chainrule.compile.tiles import tiled
 from chainrule.expression.shape import Shape
 
+KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
 UNROLLED = Stride(4)  # also of rows that are added to sums: the sums are read and written once for all of them
 PAIRED = Stride(4)  # rows of a product of matrices at a time: with five columns, its sums fit into 32 registers
 LINE = 16  # entries that fill a line of the cache or two

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chainrule.compile.llvm_tiles import TILES, ask, shuffled
+from chainrule.compile.llvm_tiles import TILES, ask, shuffled, spread
 from chainrule.compile.llvm_values import BYTES, Code, Value, View
 
 SIDE = 8
@@ -57,16 +57,9 @@ def _scaled(code: Code, to: View, i: Any, k: Any, x: View, row: Any, j: Any, wid
     """Write to[i, k + l] = x[row, j + l] · weight for l < width, both with neighbours in memory."""
     size, kind = BYTES[x.kind], f"<{width} x {x.kind}>"
     found = code.add(kind, f"load {kind}, ptr {code.entry(x, [row, j])}, align {size}")
-    factor = _everywhere(code, code.cast(weight, x.kind), width)
+    factor = spread(code, code.cast(weight, x.kind), width)
     product = code.add(kind, f"fmul {kind} {found.text}, {factor.text}")
     code.lines.append(f"store {kind} {product.text}, ptr {code.entry(to, [i, k])}, align {size}")
-
-
-def _everywhere(code: Code, number: Value, width: int) -> Value:
-    """Return the vector whose entries all are the number."""
-    kind = f"<{width} x {number.kind}>"
-    one = code.add(kind, f"insertelement {kind} poison, {number.kind} {number.text}, i32 0")
-    return code.add(kind, f"shufflevector {kind} {one.text}, {kind} poison, <{width} x i32> zeroinitializer")
 
 
 def _add_tile(code: Code, sums: View, j: Any, strip: View, panels: View, p: Any, count: int, rows: Any) -> None:
@@ -83,7 +76,7 @@ def _add_tile(code: Code, sums: View, j: Any, strip: View, panels: View, p: Any,
         places = [code.entry(panels, [q, i, 0]) for q in own]
         vectors = [code.add(vector, f"load {vector}, ptr {place}, align {BYTES[strip.kind]}") for place in places]
         entries = [code.load(strip.kind, code.entry(strip, [i, r])) for r in range(height)]
-        factors = [_everywhere(code, entry, lanes) for entry in entries]
+        factors = [spread(code, entry, lanes) for entry in entries]
         products = [code.add(vector, f"fmul contract {vector} {factors[r].text}, {vectors[q].text}") for r, q in tile]
         pairs = zip(held, products, strict=True)
         return [code.add(vector, f"fadd contract {vector} {total.text}, {product.text}") for total, product in pairs]

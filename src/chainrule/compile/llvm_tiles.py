@@ -18,7 +18,7 @@ ROWS = 4  # of a tile of dots
 
 
 @cache
-def _registers() -> tuple[int, int]:
+def registers() -> tuple[int, int]:
     """How long a vector is in bytes, and how many of them lie side by side in a tile of five rows."""
     features = import_module("llvmlite.binding").get_host_cpu_features()
     return (64, 4) if features.get("avx512f") else (32, 2)
@@ -36,7 +36,7 @@ class _Vectors:
     def __init__(self, code: Code, kind: str) -> None:
         self.code = code
         self.entry = kind
-        self.length = _registers()[0] // BYTES[kind]
+        self.length = registers()[0] // BYTES[kind]
         self.kind = f"<{self.length} x {kind}>"
         self.align = BYTES[kind]
 
@@ -66,19 +66,12 @@ class _Vectors:
         """Return the mask of the first so many entries."""
         whole = f"<{self.length} x i64>"
         places = ", ".join(f"i64 {k}" for k in range(self.length))
-        most = self._spread("i64", self.code.text(count, "i64"))
+        most = spread(self.code, self.code.cast(count, "i64"), self.length)
         return self.code.add(f"<{self.length} x i1>", f"icmp slt {whole} <{places}>, {most.text}")
 
     def spread(self, place: str) -> Value:
         """Return the vector whose entries are all the number that stands there."""
-        return self._spread(self.entry, self.code.load(self.entry, place).text)
-
-    def _spread(self, kind: str, number: str) -> Value:
-        whole = f"<{self.length} x {kind}>"
-        one = self.code.add(whole, f"insertelement {whole} poison, {kind} {number}, i32 0")
-        return self.code.add(
-            whole, f"shufflevector {whole} {one.text}, {whole} poison, <{self.length} x i32> zeroinitializer"
-        )
+        return spread(self.code, self.code.load(self.entry, place), self.length)
 
     def add_product(self, total: str, x: Value, y: Value) -> None:
         """Add the product of two vectors to a variable."""
@@ -110,6 +103,13 @@ class _Vectors:
     def _added(self, pair: Sequence[Value]) -> Value:
         x, y = pair
         return self.code.add(x.kind, f"fadd {FREE} {x.kind} {x.text}, {y.text}")
+
+
+def spread(code: Code, number: Value, length: int) -> Value:
+    """Return the vector whose entries all are the number."""
+    kind = f"<{length} x {number.kind}>"
+    one = code.add(kind, f"insertelement {kind} poison, {number.kind} {number.text}, i32 0")
+    return code.add(kind, f"shufflevector {kind} {one.text}, {kind} poison, <{length} x i32> zeroinitializer")
 
 
 def shuffled(code: Code, kind: str, pair: Sequence[Value], mask: Sequence[int]) -> Value:
@@ -151,7 +151,7 @@ def outer(code: Code, *arguments: Any) -> None:
     in the first three. Meanwhile columns j + b of ahead[next + i] are asked for, which need not exist.
     """
     *views, following, k, j, width, steps, size = arguments
-    length, most = _Vectors(code, views[0].kind).length, _registers()[1]
+    length, most = _Vectors(code, views[0].kind).length, registers()[1]
     if isinstance(width, int):
         for first in range(0, width, most * length):
             masks = [None] * min(most, (width - first) // length)
