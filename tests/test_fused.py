@@ -179,6 +179,14 @@ def test_no_rows(name: str) -> None:
     agree(exprs, arrays(exprs, N=0))
 
 
+def test_rows_made_of_numbers_alone() -> None:
+    """No argument of such a pass shows how many rows there are."""
+    X = cr.matrix("X", "N", "d")
+    e = cr.sin(cr.mean(X))
+    for exprs in ((e, cr.grad(e, "X")), (cr.jacobian(cr.mean(cr.tanh(X), axis=1), "X"),)):
+        agree(exprs, arrays(exprs, N=300, d=100) if len(exprs) > 1 else arrays(exprs, N=60, d=50))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["the article's cost", "logistic", "hinge", "softmax of rows"])
 def test_bad_numbers_go_where_numpy_lets_them(name: str, bad: float) -> None:
