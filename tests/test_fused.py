@@ -241,6 +241,21 @@ def in_loops() -> list[str]:
     return [op.name for op in CATALOGUE.entries if op.is_elementwise and op.loop.line and len(op.parameters) == 1]
 
 
+def test_nan_in_every_argument() -> None:
+    """What takes several arguments gives NaN for one of them just where NumPy does."""
+    X, Y = cr.matrix("X", "N", "d"), cr.matrix("Y", "N", "d")
+    several = [op for op in CATALOGUE.entries if op.is_elementwise and op.loop.line and len(op.parameters) > 1]
+    assert {"elu", "maximum", "power", "where", "xlogy"} <= {op.name for op in several}
+    exprs = [
+        op(*(X if k == place else Y for k in range(n)))
+        for op in several
+        for n in [len(op.parameters)]
+        for place in range(n)
+    ]
+    values = {"X": np.array([[np.nan, 0.5, np.inf, 0.0]]), "Y": np.array([[0.5, np.nan, 0.3, 0.2]])}
+    agree(exprs, values)
+
+
 def test_every_operation_on_entries() -> None:
     X = cr.matrix("X", "N", "d")
     names = in_loops()
@@ -248,6 +263,7 @@ def test_every_operation_on_entries() -> None:
     inside = [CATALOGUE[name](X) for name in names if name != "arccosh"]
     values = {"X": np.random.default_rng(0).uniform(-0.95, 0.95, (21, 40))}
     agree(inside, {"X": np.abs(values["X"])}, rtol=1e-12)
+    values["X"][3, :5] = np.nan, np.inf, -np.inf, 0, -0.0
     agree(inside, values, rtol=1e-12)
     (step,) = [s for s in both(inside)[0]._run.steps if hasattr(s, "_kernels")]
     assert None not in step._kernels.values(), "it ran as a kernel"
