@@ -187,6 +187,16 @@ def test_rows_made_of_numbers_alone() -> None:
         agree(exprs, arrays(exprs, N=300, d=100) if len(exprs) > 1 else arrays(exprs, N=60, d=50))
 
 
+def test_one_entry_within_zeros_has_no_rows() -> None:
+    z, b = cr.vector("z", "N"), cr.scalar("b")
+    values = {"z": np.arange(5.0) ** 2, "b": 2.0}
+    e = cr.concatenate([z[:1], z[1:] - z[:-1]]) * b
+    for exprs in ((e,), (e, cr.grad(cr.sum(e**2), "z"))):
+        found = cr.compile(*exprs, backend="numba", constant=["z"])(**values)
+        for part, want in zip(found if len(exprs) > 1 else [found], exprs, strict=True):
+            np.testing.assert_allclose(part, want.eval(**values))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["the article's cost", "logistic", "hinge", "softmax of rows"])
 def test_bad_numbers_go_where_numpy_lets_them(name: str, bad: float) -> None:

@@ -182,7 +182,8 @@ def _keeps_rows(step: Instruction, label: int) -> bool:
         case Map(op):
             return op.is_elementwise or (not op.extents and label in step.output[: -len(op.core.output) or None])
         case Part(axis, _) | Pad(axis, _):
-            return step.subscripts[0].index(label) != axis and label in step.output
+            sub = step.subscripts[0]
+            return label in sub and sub.index(label) != axis and label in step.output
         case Take(axis):
             return step.subscripts[0][axis] != label and label in step.output
         case Put(axis):
