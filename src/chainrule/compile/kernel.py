@@ -198,12 +198,13 @@ class _Writer:
     def kernel(self) -> Kernel:
         """Return the text."""
         self.grouping.arrange()
-        body: list[str] = [*self._block_lines()]
-        nests = [self._nest(level, space, roots) for (level, space), roots in sorted(self.grouping.groups.items())]
-        calls = [self._tiled(nest) for nest in nests]
-        ahead = self._looks_ahead([nest for nest, call in zip(nests, calls, strict=True) if not call])
-        for nest, call in zip(nests, calls, strict=True):
-            body += call or nest.lines()
+        body, by_tiles = self._block_lines(), False
+        for (level, space), roots in sorted(self.grouping.groups.items()):
+            calls = self._tiled(self._nest(level, space, roots))
+            body += calls.values()
+            by_tiles |= bool(calls)
+            rest = [k for k in roots if k not in calls]
+            body += self._nest(level, space, rest).lines() if rest else []
         sizes = self.sizes
         parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(sizes)))]
         parameters += [f"{'f' if axis is None else 'r'}{p}" for p, axis in enumerate(self.task.axes)]
@@ -226,7 +227,7 @@ class _Writer:
         definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
         module = double if self.kind == "float64" else single
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
-        used = {"turned": self._copied(), "ahead": ahead, "by_tiles": any(calls)}
+        used = {"turned": self._copied(), "by_tiles": by_tiles}
         parts = [part for part, is_used in used.items() if is_used]
         return Kernel(head + _scalar_text(module) + "".join(map(compiled_text, parts)) + definition, tuple(sizes))
 
@@ -246,30 +247,21 @@ class _Writer:
         labels = {k: self._labels(k, space) for k in roots}
         return Nest(self, tuple(roots), tuple(loops), labels, unroll)
 
-    def _tiled(self, nest: Nest) -> list[str]:
-        """Return the call that does what a nest does, if it is a product of matrices."""
+    def _tiled(self, nest: Nest) -> dict[int, str]:
+        """Return, of the roots of a nest that are products of matrices, the calls that compute them."""
         extents = {v: n for v, n in nest.loops if v != "i"}
         names = {v: self.sizes[int(extent.removeprefix("n_"))] for v, extent in extents.items()}
         wide = next((v for v, n in names.items() if n in self.wide), None)
-        narrow = next((n for v, n in names.items() if v != wide), "")
+        stride = self.steps.get(next((n for v, n in names.items() if v != wide), ""), UNROLLED)
         taken = [p for p in self._taken() if names.get(wide or "") in self.program.instructions[p].shape]
-        return tiled(nest, wide, self.steps.get(narrow, UNROLLED), taken)
+        calls = {k: tiled(nest, k, wide, stride, taken) for k in nest.roots}
+        return {k: call for k, call in calls.items() if call}
 
     def _taken(self) -> list[int]:
         """The matrices that are read where they are."""
         shapes = [self.program.instructions[p].shape for p in range(len(self.task.axes))]
         pairs = enumerate(zip(self.task.axes, shapes, strict=True))
         return [p for p, (axis, n) in pairs if axis is not None and len(n) == 2 and p not in self._copied()]
-
-    def _looks_ahead(self, nests: Sequence[Nest]) -> bool:
-        """Let the last product of matrices that is summed over rows ask for the next rows, so that they are there."""
-        taken = self._taken()
-        products = [nest for nest in nests if len(nest.loops) > 2 and all(map(self.is_row_sum, nest.roots))]
-        if not taken or not products or not products[-1].unroll:
-            return False
-        for p in taken:
-            products[-1].ahead += (f"asked(r{p}, hi, hi + size, $part, $parts)",)
-        return True
 
     def _unrolled(
         self, level: int, narrow: Sequence[str], wide: Sequence[str], roots: Sequence[int]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chainrule.compile.llvm_tiles import TILES, ask, shuffled, spread
+from chainrule.compile.llvm_tiles import TILES, shuffled, spread
 from chainrule.compile.llvm_values import BYTES, Code, Value, View
 
 SIDE = 8
@@ -45,11 +45,6 @@ def _beside(code: Code, kind: str, vectors: Sequence[Value], length: int) -> Val
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
         vectors = [shuffled(code, kind, pair, range(length)) for pair in pairs]
     return vectors[0]
-
-
-def _ask(code: Code, rows: View, at: Any) -> None:
-    """Ask for the entry at this place, counted in entries, to be brought into the second cache."""
-    ask(code, code.moved(rows.data, rows.kind, at))
 
 
 # --- a matrix times itself
@@ -120,7 +115,6 @@ def _add_vector(code: Code, place: str, found: Value, lanes: int) -> None:
 
 VECTOR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "turn": _turn,
-    "ask": _ask,
     "scaled": _scaled,
     "add_tile": _add_tile,
     **TILES,

@@ -122,7 +122,7 @@ def shuffled(code: Code, kind: str, pair: Sequence[Value], mask: Sequence[int]) 
 def dots(code: Code, lanes: View, left: View, rows: View, at: Any, k: Any, steps: int) -> None:
     """Write lanes[k + a, at + b] = Σ_j left[k + a, j]·rows[at + b, j] for a < steps and b < 4.
 
-    Entries of a row lie beside each other in all three.
+    Entries of a row lie beside each other in `left` and `rows`.
     """
     vectors, width = _Vectors(code, rows.kind), left.shape[1]
     tops = [code.entry(left, [code.binary("+", k, a), 0]) for a in range(steps)]
@@ -141,14 +141,26 @@ def dots(code: Code, lanes: View, left: View, rows: View, at: Any, k: Any, steps
     code.each(whole, width, vectors.length, lambda j: step(j, vectors.first(code.binary("-", width, j))))
     for a, mine in enumerate(totals):
         found = vectors.sums([code.load(vectors.kind, total) for total in mine])
-        vectors.write(found, code.entry(lanes, [code.binary("+", k, a), at]), None)
+        _write_row(code, lanes, code.binary("+", k, a), at, found)
+
+
+def _write_row(code: Code, lanes: View, k: Any, at: Any, found: Value) -> None:
+    """Write lanes[k, at + b] for b < 4, beside each other or not."""
+    if lanes.strides[1] is None:
+        code.lines.append(
+            f"store {found.kind} {found.text}, ptr {code.entry(lanes, [k, at])}, align {BYTES[lanes.kind]}"
+        )
+        return
+    for b in range(ROWS):
+        one = code.add(lanes.kind, f"extractelement {found.kind} {found.text}, i32 {b}")
+        code.store(one, lanes.kind, code.entry(lanes, [k, code.binary("+", at, b)]))
 
 
 def outer(code: Code, *arguments: Any) -> None:
     """Write total[k + a, j + b] += Σ_i lanes[k + a, i]·rows[i, j + b] for a < steps, b < width and i < size.
 
     The arguments are total, lanes, rows, ahead, next, k, j, width, steps, size. Entries of a row lie beside each other
-    in the first three. Meanwhile columns j + b of ahead[next + i] are asked for, which need not exist.
+    in `total` and `rows`. Meanwhile columns j + b of ahead[next + i] are asked for, which need not exist.
     """
     *views, following, k, j, width, steps, size = arguments
     length, most = _Vectors(code, views[0].kind).length, registers()[1]
@@ -177,7 +189,6 @@ def _outer(
     (total, lanes, rows, ahead), (following, k, j) = views, at
     vectors, numbers = _Vectors(code, rows.kind), [code.binary("+", k, a) for a in range(steps)]
     columns = [(b * vectors.length, mask) for b, mask in enumerate(masks)]
-    factors = [code.entry(lanes, [number, 0]) for number in numbers]
     tops = [code.entry(total, [number, j]) for number in numbers]
     sums = [(code.moved(top, rows.kind, b), mask, code.place(vectors.kind)) for top in tops for b, mask in columns]
     for place, mask, held in sums:
@@ -188,7 +199,7 @@ def _outer(
         row = code.moved(start, "i8", code.binary("*", i, pace))
         _ask_for(code, ahead, (code.binary("+", following, i), j), len(masks) * vectors.length * vectors.align)
         xs = [vectors.read(code.moved(row, rows.kind, b), mask) for b, mask in columns]
-        spread = [vectors.spread(code.moved(factor, rows.kind, i)) for factor in factors]
+        spread = [vectors.spread(code.entry(lanes, [number, i])) for number in numbers]
         for (factor, x), (_, _, held) in zip(product(spread, xs), sums, strict=True):
             vectors.add_product(held, factor, x)
 

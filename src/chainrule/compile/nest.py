@@ -58,13 +58,12 @@ class Nest:
     loops: tuple[tuple[str, str], ...]
     labels: Mapping[int, Mapping[int, str]]  # by root: the variable of each label
     unroll: tuple[Stride, ...] = ()  # of the outermost loops
-    ahead: tuple[str, ...] = ()  # calls before the innermost loop, each for one of so many parts of something
 
     def lines(self) -> list[str]:
         """Return the lines of the nest, with what has to be set before it."""
         ways = [self._ways(loop, stride.steps) for loop, stride in zip(self.loops, self.unroll, strict=False)]
         whole = [way[0] for way in ways]
-        lines = self._prepared() + self._loop(whole, self.ahead)
+        lines = self._prepared() + self._loop(whole)
         for depth, (_, rest) in reversed(list(enumerate(ways))):
             if not self.unroll[depth].exact:  # what is never run need not be compiled
                 lines += self._loop([*whole[:depth], rest])
@@ -126,7 +125,7 @@ class Nest:
         return Template(gather.finish).substitute(acc=text) if gather else text
 
     # --- the loop
-    def _loop(self, steps: Sequence[_Steps], ahead: Sequence[str] = ()) -> list[str]:
+    def _loop(self, steps: Sequence[_Steps]) -> list[str]:
         """Return the nest with its outermost loops in these steps."""
         body = _Body(self, len(self.loops))
         names: list[list[tuple[str, str]]] = []
@@ -139,11 +138,6 @@ class Nest:
         for k in self.roots:
             self._root(k, body, copies)
         extents = [(step.variable, step.extent) for step in steps]
-        outer = [*extents, *self.loops[len(steps) :]][:-1]
-        part, parts = "0", "1"
-        for variable, extent in outer:
-            part, parts = f"({part}) * ({extent}) + {variable}", f"{parts} * ({extent})"
-        body.pre[-2] += [Template(call).substitute(part=part, parts=parts) for call in ahead]
         return body.text([*extents, *self.loops[len(steps) :]])
 
     def _root(self, k: int, body: _Body, copies: list[dict[str, str]]) -> None:
