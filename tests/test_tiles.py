@@ -13,35 +13,40 @@ pytest.importorskip("numba")
 TEXT = files("chainrule.compile.scalars").joinpath("by_tiles.py").read_text(encoding="utf-8")
 HEAD = "from __future__ import annotations\nimport numpy as np\nfrom numba import njit\n\n"
 BODY = """
-    products(lanes, left, rows, 3, left.shape[0] // 3 * 3, size, left[0, 0] * 0)
+    products(lanes, left, rows, 3, left.shape[0] // 3 * 3, size)
     sums_of_products(total, lanes, rows, rows, size, 3, left.shape[0] // 3 * 3, size)
 """
-KERNEL = f"{HEAD}{TEXT[TEXT.index('# --- functions') :]}\n@njit\ndef kernel(lanes, left, rows, total, size):{BODY}"
+KERNEL = f"{TEXT[TEXT.index('# --- functions') :]}\n@njit\ndef kernel(lanes, left, rows, total, size):{BODY}"
 
 
-def in_python() -> Any:
+def in_python(text: str) -> Any:
     """Return the kernel as its text says it, which is what numba compiles."""
     space: dict[str, Any] = {}
-    exec("\n".join(line for line in KERNEL.split("\n") if "njit" not in line), space)
+    exec("\n".join(line for line in text.split("\n") if "njit" not in line), space)
     return space["kernel"]
 
 
-def by_machine(monkeypatch: pytest.MonkeyPatch, registers: tuple[int, int]) -> Any:
+def by_machine(text: str, monkeypatch: pytest.MonkeyPatch, registers: tuple[int, int]) -> Any:
     """Return the kernel in machine code, with vectors of so many bytes."""
     monkeypatch.setattr(import_module("chainrule.compile.llvm_tiles"), "registers", lambda: registers)
     machine = import_module("chainrule.compile.machine")
     monkeypatch.setattr(machine, "kernel_module", lambda text: pytest.fail("numba has compiled it"))
-    return machine.Kernel(KERNEL)
+    return machine.Kernel(text)
+
+
+@pytest.fixture(params=[np.float64, np.float32])
+def kind(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 @pytest.fixture(params=["wide vectors", "short vectors", "text"])
-def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+def kernel(kind: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    text = f"{HEAD}T = np.{kind.__name__}\n{KERNEL}"
     if request.param == "text":
-        return in_python()
-    return by_machine(monkeypatch, (64, 4) if request.param == "wide vectors" else (32, 2))
+        return in_python(text)
+    return by_machine(text, monkeypatch, (64, 4) if request.param == "wide vectors" else (32, 2))
 
 
-@pytest.mark.parametrize("kind", [np.float64, np.float32])
 @pytest.mark.parametrize(("size", "count", "width"), [(9, 7, 75), (4, 3, 32), (3, 2, 64), (8, 1, 1), (5, 4, 133)])
 @pytest.mark.parametrize("layout", ["rows", "every other column", "padded"])
 @pytest.mark.parametrize("side_by_side", [True, False])
@@ -51,7 +56,7 @@ def test_products(kernel: Any, kind: Any, size: int, count: int, width: int, lay
     whole[-1, 0] = np.nan
     rows = {"rows": whole[:, :width].copy(), "every other column": whole[:, ::2], "padded": whole}[layout]
     left = rng.normal(size=(count, width)).astype(kind)
-    lanes = rng.normal(size=(count, size + 3)).astype(kind)
+    lanes = np.full((count, size + 3), np.nan, kind)  # memory that holds anything
     lanes = lanes if side_by_side else lanes.T.copy().T
     total = rng.normal(size=(count, width)).astype(kind)
     before, beyond = total.copy(), lanes[:, size:].copy()

@@ -24,12 +24,6 @@ def registers() -> tuple[int, int]:
     return (64, 4) if features.get("avx512f") else (32, 2)
 
 
-def ask(code: Code, place: str) -> None:
-    """Ask for the line of this address to be brought into the second cache."""
-    code.called[PREFETCH] = f"void @{PREFETCH}(ptr, i32, i32, i32)"
-    code.lines.append(f"call void @{PREFETCH}(ptr {place}, {TO_SECOND_CACHE})")
-
-
 class _Vectors:
     """Vectors of one type: how they are read, written, multiplied and added up."""
 
@@ -209,12 +203,14 @@ def _outer(
 
 
 def _ask_for(code: Code, view: View, at: tuple[Any, Any], size: int) -> None:
-    """Ask for so many bytes from this entry on, which may lie behind the array's end."""
-    offset = code.binary("*", at[0], view.stride(0)), code.binary("*", at[1], view.stride(1))
-    distance = code.binary("+", *offset)
+    """Ask for so many bytes, from this entry on, to be brought into the second cache; the array may end before them."""
+    code.called[PREFETCH] = f"void @{PREFETCH}(ptr, i32, i32, i32)"
+    paces = (code.binary("*", index, view.stride(axis)) for axis, index in enumerate(at))
+    distance = code.binary("+", *paces)
     for line in range(0, size, LINE):
-        place = code.binary("+", distance, line)
-        ask(code, code.add("ptr", f"getelementptr i8, ptr {view.data}, i64 {place.text}").text)
+        offset = code.binary("+", distance, line)
+        place = code.add("ptr", f"getelementptr i8, ptr {view.data}, i64 {offset.text}")
+        code.lines.append(f"call void @{PREFETCH}(ptr {place.text}, {TO_SECOND_CACHE})")
 
 
 def _variable(code: Code, kind: str) -> str:

@@ -40,7 +40,7 @@ def tiled(nest: Nest, k: int, wide: str | None, stride: Stride, taken: Sequence[
         own = [p for p in taken if rows == f"x{p}"] or taken
         ahead = f"r{own[0]}, hi" if own else f"{rows}, 0"
         return f"sums_of_products({target}, {left}, {rows}, {ahead}, {stride.steps}, {whole}, size)"
-    return f"products({target}, {left}, {rows}, {stride.steps}, {whole}, size, zero)"
+    return f"products({target}, {left}, {rows}, {stride.steps}, {whole}, size)"
 
 
 def _lanes(place: str | None, narrow: str) -> str:

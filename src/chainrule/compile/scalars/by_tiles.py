@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
+
+T = np.float64  # the type of entries: the kernel says which
 
 # --- functions
 TILE = 4  # rows of a tile of dots
@@ -19,13 +22,13 @@ def dots(lanes: Any, left: Any, rows: Any, at: Any, k: Any, steps: Any) -> None:
     """Write lanes[k + a, at + b] = Σ_j left[k + a, j]·rows[at + b, j] for a < steps, b < 4."""
     for a in range(steps):
         for b in range(TILE):
-            dot(lanes, left, rows, at + b, k + a, lanes[0, 0] * 0)
+            dot(lanes, left, rows, at + b, k + a)
 
 
 @njit(fastmath={"reassoc", "contract", "nsz"})
-def dot(lanes: Any, left: Any, rows: Any, i: Any, k: Any, zero: Any) -> None:
+def dot(lanes: Any, left: Any, rows: Any, i: Any, k: Any) -> None:
     """Write lanes[k, i] = Σ_j left[k, j]·rows[i, j]."""
-    t = zero
+    t = T(0)
     for j in range(left.shape[1]):
         t += left[k, j] * rows[i, j]
     lanes[k, i] = t
@@ -43,7 +46,7 @@ def outer(
 
 
 @njit(error_model="numpy")
-def products(lanes: Any, left: Any, rows: Any, steps: Any, most: Any, size: Any, zero: Any) -> None:
+def products(lanes: Any, left: Any, rows: Any, steps: Any, most: Any, size: Any) -> None:
     """Write lanes[k, i] = Σ_j left[k, j]·rows[i, j] for i < size; k takes so many steps at a time up to `most`."""
     done = 0
     if rows.strides[1] == rows.itemsize and left.strides[1] == left.itemsize:
@@ -55,7 +58,7 @@ def products(lanes: Any, left: Any, rows: Any, steps: Any, most: Any, size: Any,
                 dots(lanes, left, rows, i, k, 1)
     for i in range(done, size):
         for k in range(left.shape[0]):
-            dot(lanes, left, rows, i, k, zero)
+            dot(lanes, left, rows, i, k)
 
 
 @njit
