@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chainrule.compile.llvm_tiles import TILES, shuffled, spread
+from chainrule.compile.llvm_tiles import TILES, shuffled, spread, zeros
 from chainrule.compile.llvm_values import BYTES, Code, Value, View
 
 SIDE = 8
@@ -60,47 +60,30 @@ def _scaled(code: Code, to: View, i: Any, k: Any, x: View, row: Any, j: Any, wid
 def _add_tile(code: Code, sums: View, j: Any, strip: View, panels: View, p: Any, count: int, rows: Any) -> None:
     """Add Σᵢ strip[i, r] · panels[p + q, i, l] to sums[j + r, (p + q) · lanes + l] for q < count and i < rows.
 
-    There is a row. The sums over i stay in registers. A product and a sum may be one instruction.
+    The sums over i stay in registers. A product and a sum may be one instruction.
     """
     height, lanes = strip.shape[1], panels.shape[2]
     own = [code.binary("+", p, q) for q in range(count)]
     tile = [(r, q) for r in range(height) for q in range(count)]
     vector = f"<{lanes} x {strip.kind}>"
 
-    def one_row(i: Value, held: Sequence[Value]) -> list[Value]:
+    held = [zeros(code, vector) for _ in tile]
+
+    def add_row(i: Value) -> None:
         places = [code.entry(panels, [q, i, 0]) for q in own]
         vectors = [code.add(vector, f"load {vector}, ptr {place}, align {BYTES[strip.kind]}") for place in places]
         entries = [code.load(strip.kind, code.entry(strip, [i, r])) for r in range(height)]
         factors = [spread(code, entry, lanes) for entry in entries]
-        products = [code.add(vector, f"fmul contract {vector} {factors[r].text}, {vectors[q].text}") for r, q in tile]
-        pairs = zip(held, products, strict=True)
-        return [code.add(vector, f"fadd contract {vector} {total.text}, {product.text}") for total, product in pairs]
+        for total, (r, q) in zip(held, tile, strict=True):
+            product = code.add(vector, f"fmul contract {vector} {factors[r].text}, {vectors[q].text}")
+            before = code.load(vector, total)
+            after = code.add(vector, f"fadd contract {vector} {before.text}, {product.text}")
+            code.store(after, vector, total)
 
-    for (r, q), found in zip(tile, _summed(code, rows, vector, len(tile), one_row), strict=True):
-        _add_vector(code, code.entry(sums, [code.binary("+", j, r), code.binary("*", own[q], lanes)]), found, lanes)
-
-
-def _summed(
-    code: Code, turns: Any, kind: str, count: int, step: Callable[[Value, Sequence[Value]], list[Value]]
-) -> list[Value]:
-    """Write a loop of one turn or more that takes so many values from turn to turn, zero at first; return the last."""
-    number, before = code.number(), code.block
-    index, held = Value("i64", code.fresh("i")), [Value(kind, code.fresh()) for _ in range(count)]
-    outside = code.lines
-    code.lines = []
-    found = step(index, held)
-    following = code.binary("+", index, 1)
-    again = code.compared("<", following, turns)
-    inside, code.lines = code.lines, outside
-    code.lines.append(f"br label %turn{number}")
-    code.begin(f"turn{number}")
-    starts, lasts = ["0", *["zeroinitializer"] * count], [following, *found]
-    for value, start, last in zip([index, *held], starts, lasts, strict=True):
-        ways = f"[ {start}, %{before} ], [ {last.text}, %turn{number} ]"
-        code.lines.append(f"{value.text} = phi {value.kind} {ways}")
-    code.lines += [*inside, f"br i1 {again.text}, label %turn{number}, label %summed{number}"]
-    code.begin(f"summed{number}")
-    return found
+    code.each(0, rows, 1, add_row)
+    for total, (r, q) in zip(held, tile, strict=True):
+        place = code.entry(sums, [code.binary("+", j, r), code.binary("*", own[q], lanes)])
+        _add_vector(code, place, code.load(vector, total), lanes)
 
 
 def _add_vector(code: Code, place: str, found: Value, lanes: int) -> None:

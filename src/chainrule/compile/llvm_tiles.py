@@ -121,7 +121,7 @@ def dots(code: Code, lanes: View, left: View, rows: View, at: Any, k: Any, steps
     vectors, width = _Vectors(code, rows.kind), left.shape[1]
     tops = [code.entry(left, [code.binary("+", k, a), 0]) for a in range(steps)]
     starts = [code.entry(rows, [code.binary("+", at, b), 0]) for b in range(ROWS)]
-    totals = [[_variable(code, vectors.kind) for _ in starts] for _ in tops]
+    totals = [[zeros(code, vectors.kind) for _ in starts] for _ in tops]
 
     def step(j: Value, mask: Value | None) -> None:
         xs = [vectors.read(code.moved(start, rows.kind, j), mask) for start in starts]
@@ -213,8 +213,8 @@ def _ask_for(code: Code, view: View, at: tuple[Any, Any], size: int) -> None:
         code.lines.append(f"call void @{PREFETCH}(ptr {place.text}, {TO_SECOND_CACHE})")
 
 
-def _variable(code: Code, kind: str) -> str:
-    """Return memory for a sum, which is 0."""
+def zeros(code: Code, kind: str) -> str:
+    """Return memory for a vector of sums, which are 0."""
     place = code.place(kind)
     code.lines.append(f"store {kind} zeroinitializer, ptr {place}")
     return place
