@@ -11,25 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from chainrule.compile.program import (
-    Combine,
-    Constant,
-    Contract,
-    Divide,
-    Instruction,
-    Length,
-    Load,
-    Map,
-    Program,
-)
+from chainrule.compile.program import BY_SUBSCRIPTS, Contract, Instruction, Load, Map, Program
 from chainrule.expression.extent import names_of
 from chainrule.expression.node import Symbol
 from chainrule.expression.shape import Shape, Size
 
 Axis = tuple[int, int]  # an instruction, and which axis of its value
-
-# actions whose axes are tied by their labels alone, and by what an operation says of its core axes
-PLAIN = Load | Length | Constant | Contract | Combine | Divide | Map
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +76,7 @@ class _Ties:
             for value, sub in values:
                 for axis, label in enumerate(sub):
                     ties.tie((value, axis), labels.setdefault(label, (value, axis)))
-            ties.fixed |= {axis for axis in labels.values() if not isinstance(step.action, PLAIN)}
+            ties.fixed |= {axis for axis in labels.values() if not isinstance(step.action, BY_SUBSCRIPTS)}
             if isinstance(step.action, Map):
                 ties.tie_core(step, step.action, values)
         return ties

@@ -25,7 +25,7 @@ from chainrule.compile.layout import Layout, Sizes, Step
 from chainrule.compile.machine import Kernel
 from chainrule.compile.nest import Stride
 from chainrule.compile.nonempty import sizes_above_zero
-from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Program
+from chainrule.compile.program import ARITHMETIC, Load, Program
 from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass, Plan, Stretch, row_plan
 from chainrule.compile.source import function_text, made_names
@@ -36,8 +36,6 @@ SHORT = 32  # entries of an axis below which the rows are the inner loop
 IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
 STREAMS = Stride(8)  # longer rows at a time
 NARROW = 64  # columns up to which products of matrices within a block of rows are loops
-# actions that are compiled in some 20 ms, and as functions of their own are called in the time of one of NumPy's
-ARITHMETIC = Load | Length | Constant | Contract | Combine | Divide
 REMEMBERED = 64  # shapes for which a call is laid out once
 
 
@@ -164,6 +162,7 @@ class _Once:
         self._function = _function(step.program)
         program = step.program
         has_arrays = any(symbol.shape for symbol in program.arguments)  # Python is fast at numbers
+        # arithmetic is compiled in some 20 ms, and as a function of its own called in the time of one of NumPy's
         self._is_compiled = has_arrays and all(isinstance(s.action, ARITHMETIC) for s in program.instructions)
         self._run: Step | None = None
 

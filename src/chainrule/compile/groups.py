@@ -22,8 +22,8 @@ from chainrule.compile.program import (
     Load,
     Map,
     Program,
-    Recorder,
 )
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.extent import is_derived
 from chainrule.expression.node import Subscripts, Symbol
 

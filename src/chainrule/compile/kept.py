@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compile.program import Instruction, Length, Load, Program, Recorder
+from chainrule.compile.program import Instruction, Length, Load, Program
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.extent import names_of
 from chainrule.expression.node import Symbol
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 
 from chainrule.compile.outer import with_common_factors
 from chainrule.compile.products import Factors, Value, as_sum, lower_product, split
-from chainrule.compile.program import Combine, Contract, Length, Load, Map, Program, Recorder
+from chainrule.compile.program import Combine, Contract, Length, Load, Map, Program
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.extent import is_derived, names_of
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Identity, Symbol, walk
 from chainrule.expression.power import constant_value

@@ -10,7 +10,8 @@ from math import prod
 
 from chainrule.compile.contraction import Labels, Tree, contraction_order, leaves, nominal
 from chainrule.compile.outer import with_long_rows
-from chainrule.compile.program import Combine, Contract, Divide, Length, Map, Recorder
+from chainrule.compile.program import Combine, Contract, Divide, Length, Map
+from chainrule.compile.recorder import Recorder
 from chainrule.compile.selections import Eliminated, Operand, Selection, is_positioned, is_selection, places_of
 from chainrule.expression.extent import is_derived, terms_of
 from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts, Symbol

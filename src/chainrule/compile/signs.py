@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chainrule.compile.program import Combine, Contract, Divide, Instruction, Load, Program, Recorder
+from chainrule.compile.program import Combine, Contract, Divide, Instruction, Load, Program
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.shape import Scalar
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from chainrule.compile.program import Combine, Contract, Divide, Instruction, Program, Recorder
+from chainrule.compile.program import Combine, Contract, Divide, Instruction, Program
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.node import Subscripts
 
 Factor = tuple[int, Subscripts]  # a step, and the names of its axes

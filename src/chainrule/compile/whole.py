@@ -24,7 +24,7 @@ from chainrule.compile.loop_language import Scope
 from chainrule.compile.loops import Loop, Nest
 from chainrule.compile.machine import Kernel
 from chainrule.compile.nonempty import sizes_above_zero
-from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
+from chainrule.compile.program import BY_SUBSCRIPTS, Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.side_by_side import with_turned
 from chainrule.compile.source import made_names, parameters, size_lines, unpacked_sizes
@@ -60,9 +60,6 @@ BESIDE_KERNELS = Weights(1, 6, 80)
 # NumPy takes 1 µs for each instruction; BLAS is faster by 0.25 ns a step, vectorised exp by 3.5 ns a call
 BESIDE_NUMPY = Weights(2, 25, 350)
 
-# actions that read, of arrays whose sizes agree, only entries that exist: a slice may ask for others
-SAFE = Load | Length | Constant | Contract | Combine | Divide | Map
-
 Run = Callable[..., Any]
 
 
@@ -95,7 +92,7 @@ def _whole(program: Program, has_kernels: bool = True) -> _Whole | None:
     shapes = [symbol.shape for symbol in program.arguments]
     if not any(shapes) or any(is_derived(n) for shape in shapes for n in shape):
         return None  # no array shows the type
-    if program.positions or not all(isinstance(step.action, SAFE) for step in found.instructions):
+    if program.positions or not all(isinstance(step.action, BY_SUBSCRIPTS) for step in found.instructions):
         return None
     code = _Code(found, made_names(program))
     if any(code.loops.is_whole(k) for k in code.loops.stored):
