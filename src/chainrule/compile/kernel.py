@@ -58,14 +58,16 @@ SCALAR = 'njit(error_model="numpy", fastmath={"contract"}, forceinline=True)'
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
+class KernelText:
     """The text of a kernel; parameters: first and last chunk, rows of a chunk and a block, then what `Pass` says."""
 
     text: str
     sizes: tuple[str, ...]  # named sizes, by parameter
 
 
-def kernel_of(task: Pass, kind: str, wide: Collection[str], steps: Mapping[str, Stride] = NO_STEPS) -> Kernel | None:
+def kernel_text(
+    task: Pass, kind: str, wide: Collection[str], steps: Mapping[str, Stride] = NO_STEPS
+) -> KernelText | None:
     """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.
 
     `wide` are the sizes whose loops are inner ones. There is no kernel for operations that have no scalar code, and
@@ -76,7 +78,7 @@ def kernel_of(task: Pass, kind: str, wide: Collection[str], steps: Mapping[str, 
     if body is None:
         return None
     writer = _Writer(body, task, kind, frozenset(wide), steps)
-    return writer.kernel() if writer.is_possible() else None
+    return writer.text() if writer.is_possible() else None
 
 
 @dataclass(slots=True)
@@ -195,7 +197,7 @@ class _Writer:
         return [n for n in (*named, *self.program.given) if n != self.task.size]
 
     # --- text
-    def kernel(self) -> Kernel:
+    def text(self) -> KernelText:
         """Return the text."""
         self.grouping.arrange()
         body, by_tiles = self._block_lines(), False
@@ -229,7 +231,7 @@ class _Writer:
         head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
         used = {"turned": self._copied(), "by_tiles": by_tiles}
         parts = [part for part, is_used in used.items() if is_used]
-        return Kernel(head + _scalar_text(module) + "".join(map(compiled_text, parts)) + definition, tuple(sizes))
+        return KernelText(head + _scalar_text(module) + "".join(map(compiled_text, parts)) + definition, tuple(sizes))
 
     def _results(self) -> list[tuple[int, int | None]]:
         return list(zip(self.program.outputs, self.task.results, strict=True))
