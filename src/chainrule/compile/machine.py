@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.kernel_files import kept_bytes, kernel_module
-from chainrule.compile.llvm_module import HEADER, NONE, PYTHON, Layout, layout_of, llvm_module
+from chainrule.compile.llvm_module import HEADER, NONE, PYTHON, Layout, layout_of, lies_evenly, llvm_module
 from chainrule.compile.llvm_values import Unwritten
 
 FIRST = 16, 0, 0  # the version of LLVM from which on a pointer is just that
@@ -49,7 +49,7 @@ class Kernel:
             if layout not in self._calls:
                 self._calls[layout] = self._compiled(layout)
         found = self._calls[layout]
-        if found is None or not all(a.flags.aligned for a in arguments if isinstance(a, np.ndarray)):
+        if found is None or not lies_evenly(arguments, layout):
             return kernel_module(self.text).kernel(*arguments)
         self.call = found.call
         return self.call(*arguments)
