@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chainrule.compile.llvm_tiles import TILES, shuffled, spread, zeros
-from chainrule.compile.llvm_values import BYTES, Code, Value, View
+from chainrule.compile.llvm_values import BYTES, Code, Unwritten, Value, View
 
 SIDE = 8
 STAGES = (
@@ -19,12 +19,19 @@ STAGES = (
 
 
 def _turn(code: Code, lanes: View, rows: View, i: Any, j: Any, width: int) -> None:
-    """Write lanes[j + l, i + k] = rows[i + k, j + l] for k < 8, l < width, 2 or 4, both with neighbours in memory.
+    """Write lanes[j + l, i + k] = rows[i + k, j + l] for k < 8, l < width, 2 or 4, both with neighbours in memory."""
+    for l, vector in enumerate(_columns(code, rows, i, j, width)):  # noqa: E741
+        place = code.entry(lanes, [code.binary("+", j, l), i])
+        code.lines.append(f"store {vector.kind} {vector.text}, ptr {place}, align {BYTES[rows.kind]}")
+
+
+def _columns(code: Code, rows: View, i: Any, j: Any, width: int) -> list[Value]:
+    """Return the vectors of rows[i + k, j + l] for k < 8, one for each l < width.
 
     Rows are loaded into one vector several at a time, then the vectors are shuffled: pairs, and pairs of pairs.
     """
     size, kind = BYTES[rows.kind], rows.kind
-    part, lane = f"<{width} x {kind}>", f"<{SIDE} x {kind}>"
+    part = f"<{width} x {kind}>"
     places = [code.entry(rows, [code.binary("+", i, k), j]) for k in range(SIDE)]
     loaded = [code.add(part, f"load {part}, ptr {place}, align {size}") for place in places]
     vectors = [_beside(code, kind, loaded[k::width], width) for k in range(width)]
@@ -33,9 +40,26 @@ def _turn(code: Code, lanes: View, rows: View, i: Any, j: Any, width: int) -> No
             for k in (k for k in range(width) if not k & distance):
                 pair = vectors[k], vectors[k + distance]
                 vectors[k], vectors[k + distance] = (shuffled(code, kind, pair, mask) for mask in (low, high))
-    for k, vector in enumerate(vectors):
-        place = code.entry(lanes, [code.binary("+", j, k), i])
-        code.lines.append(f"store {lane} {vector.text}, ptr {place}, align {size}")
+    return vectors
+
+
+# --- tiles of what lies across
+def _tile(code: Code, x: View) -> View:
+    """Return room for a tile, which LLVM turns into registers."""
+    size = BYTES[x.kind]
+    name = code.place(f"[{SIDE * SIDE} x {x.kind}]")
+    return View(x.kind, name, (SIDE, SIDE), (SIDE * size, None))
+
+
+def _across(code: Code, tile: View, x: View, j: Any, i: Any) -> None:
+    """Write tile[k, l] = x[j + l, i + k], where entries of a row of x lie beside each other."""
+    if x.strides[-1] is not None:
+        raise Unwritten("rows in pieces")
+    for first in range(0, SIDE, 4):
+        vectors = _columns(code, x, j, code.binary("+", i, first), 4)
+        for k, vector in enumerate(vectors, first):
+            place = code.entry(tile, [k, 0])
+            code.lines.append(f"store {vector.kind} {vector.text}, ptr {place}, align {BYTES[x.kind]}")
 
 
 def _beside(code: Code, kind: str, vectors: Sequence[Value], length: int) -> Value:
@@ -98,6 +122,8 @@ def _add_vector(code: Code, place: str, found: Value, lanes: int) -> None:
 
 VECTOR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "turn": _turn,
+    "tile": _tile,
+    "across": _across,
     "scaled": _scaled,
     "add_tile": _add_tile,
     **TILES,

@@ -96,7 +96,8 @@ def llvm_module(text: str, layout: Layout) -> str:
     head = f"define internal i32 @kernel({', '.join([*parameters.texts, f'ptr noalias {RESULTS}'])}) noinline nounwind"
     declared = [f"declare {text}" for text in (*PYTHON.values(), *sorted(code.called.values()))]
     entry = _entry(layout, len(results), "nogil=True" in map(ast.unparse, _keywords(function)))
-    return "\n".join([f"@{NONE} = external global i8", *declared, "", f"{head} {{\n{lines}\n}}", "", *entry])
+    own = f"{head} {{\n{lines}\n}}"
+    return "\n".join([f"@{NONE} = external global i8", *declared, "", own, "", *entry, *code.hints])
 
 
 def _keywords(function: ast.FunctionDef) -> list[ast.keyword]:

@@ -37,6 +37,7 @@ CALLS = {
 }  # fmt: skip
 CONVERSIONS = {"T", "F", "I", "float", "np.float64", "np.float32", "np.int64", "np.int32"}
 ALIGNED = 64  # bytes: a line of a cache
+ABREAST = "ABREAST"  # the constant that says how many steps of a loop are one vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Body:
         for line in lines:
             match line:
                 case ast.For(ast.Name(name), ast.Call(ast.Name("range"), bounds), body, []):
-                    self._loop(name, [self.value(b) for b in bounds], body)
+                    self._loop(name, bounds, body)
                 case ast.If(test, body, []):
                     self._branch(self.value(test), body)
                 case ast.Expr(ast.Constant()):
@@ -96,10 +97,12 @@ class Body:
             case _:
                 raise Unwritten(ast.unparse(line))
 
-    def _loop(self, name: str, bounds: Sequence[Any], body: Sequence[ast.stmt]) -> None:
+    def _loop(self, name: str, nodes: Sequence[ast.expr], body: Sequence[ast.stmt]) -> None:
+        bounds = [self.value(node) for node in nodes]
         start, stop = (0, bounds[0]) if len(bounds) == 1 else bounds[:2]
         step = bounds[2] if len(bounds) == 3 else 1
-        self.code.each(start, stop, step, lambda index: self._inside({name: index}, body))
+        abreast = stop if ast.unparse(nodes[-1]) == ABREAST else 0
+        self.code.each(start, stop, step, lambda index: self._inside({name: index}, body), abreast)
 
     def _inside(self, names: dict[str, Any], body: Sequence[ast.stmt]) -> None:
         self.scopes.append(names)
