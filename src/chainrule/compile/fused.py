@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.assembly import helpers
-from chainrule.compile.axes import told_apart
+from chainrule.compile.axes import reads_less, told_apart
 from chainrule.compile.calls import bound, key_function, plan_text
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
@@ -121,7 +121,7 @@ def _planned(program: Program) -> tuple[Plan | None, Sequence[int]]:
         return plan, sources
     for apart in told_apart(program):
         plan = row_plan(apart.program, columns=True)
-        if plan is not None:
+        if plan is not None and reads_less(plan):
             return plan, apart.sources
     return None, sources
 
