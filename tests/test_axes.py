@@ -35,13 +35,18 @@ WITH_ROWS: dict[str, Callable[[], Expr]] = {
     "rows by a softmax of a vector": lambda: cr.diag(cr.softmax(x)) @ A,
     "a layer, by its weights": lambda: cr.grad(cr.sum((y - cr.tanh(A @ x)) ** 2), "A"),
     "mean of the rows": lambda: cr.mean(A, axis=0) + x,
+    "tanh(Ax) and its derivative along y": lambda: cr.jvp(cr.tanh(A @ x), "x", "y"),
+    "the gradient of a sum of tanh(Ax)": lambda: cr.grad(cr.sum(cr.tanh(A @ x)), "x"),
+    "two layers along y": lambda: cr.jvp(cr.tanh(B @ cr.tanh(A @ x)), "x", "y"),
     "columns of the transpose": lambda: cr.sum(cr.sigmoid(A.T) * x, axis=0) + A @ y,
 }
 WITHOUT: dict[str, Callable[[], Expr]] = {
     "a product": lambda: A @ A,
     "a product of entries": lambda: cr.tanh(A @ B) * A.T,
     "softmax(Ax)": lambda: cr.softmax(A @ x),
+    "softmax(Ax) along y": lambda: cr.jvp(cr.softmax(A @ x), "x", "y"),
     "log sum exp of Ax, its gradient": lambda: cr.grad(cr.logsumexp(A @ x), "x"),
+    "tanh(Ax)": lambda: cr.tanh(A @ x),
     "a trace": lambda: cr.trace(A),
     "a diagonal": lambda: cr.diag(A) * x,
     "a determinant": lambda: cr.grad(cr.log(cr.det(A)), "A") + A,

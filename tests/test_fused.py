@@ -305,6 +305,16 @@ def test_rows_of_any_width_are_added(d: int) -> None:
     agree(exprs, values, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("N", "d"), [(1, 40), (7, 40), (1003, 40), (1801, 600), (203, 1700)])
+def test_rows_of_any_width_and_number_are_multiplied(N: int, d: int) -> None:
+    """Side by side or one after the other, by one vector or two; what is no number stays in its row."""
+    f = cr.parse("tanh(X @ w)", {"X": ("N", "d"), "w": "d"})
+    for exprs in ((f,), (f, cr.jvp(f, "w", "dw"))):
+        values = arrays(exprs, N=N, d=d)
+        values["X"][[N // 2, N - 1], [5, 6]] = np.inf, np.nan
+        agree(exprs, values)
+
+
 def test_sums_begin_at_zero_in_memory_that_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     exprs = layer(centred=True)
     fused, values = both(exprs)[0], arrays(exprs, np.float32, N=2050, d=1000)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from chainrule.compile.program import BY_SUBSCRIPTS, Contract, Instruction, Load, Map, Program
+from chainrule.compile.rows import Pass, Plan, Stretch
 from chainrule.expression.extent import names_of
 from chainrule.expression.node import Symbol
 from chainrule.expression.shape import Shape, Size
@@ -31,16 +32,45 @@ def told_apart(program: Program) -> Iterator[Apart]:
     """Yield the program with names for axes that are free of each other, as far as there are any.
 
     First with each argument as one array; then with those as two that are read in two ways, as in A + Aᵀ. Products of
-    matrices stay as they are, and what multiplies matrices and vectors and no more: BLAS is at its best with all rows.
+    matrices stay as they are: BLAS is at its best with all rows.
     """
-    steps = program.instructions
-    if any(_is_of_matrices(step) for step in steps) or not any(_is_on_entries(step, program) for step in steps):
+    if any(_is_of_matrices(step) for step in program.instructions):
         return
     whole = Apart(program, tuple(range(len(program.arguments))))
     for candidate in (whole, _read_apart(program)):
         found = _renamed(candidate.program)
         if found is not None:
             yield _merged(Apart(found, candidate.sources))
+
+
+def reads_less(plan: Plan) -> bool:
+    """True if passes read, or make, matrices by something else than a product, or one for two products or more.
+
+    BLAS, which is at its best at products of matrices and vectors, reads a matrix for each of them.
+    """
+    if any(_is_on_entries(step, part.program) for part in plan.passes for step in part.program.instructions):
+        return True
+    by_rows = all(not axis for part in plan.passes for axis in _matrix_axes(part))
+    passes = sum(len(_matrix_axes(part)) for part in plan.passes)
+    stretches = sum(_readings(step.program) for step in plan.steps if isinstance(step, Stretch))
+    return by_rows and passes + stretches < _readings(plan.program)
+
+
+def _matrix_axes(part: Pass) -> list[int]:
+    """Return the row axes of the matrices whose rows a pass reads."""
+    pairs = zip(part.program.arguments, part.axes, strict=True)
+    return [axis for symbol, axis in pairs if len(symbol.shape) > 1 and axis is not None]
+
+
+def _readings(program: Program) -> int:
+    """Return how many times products read matrices."""
+    return sum(_is_matrix(program, operand) for step in program.products for operand in step.operands)
+
+
+def _is_matrix(program: Program, k: int) -> bool:
+    while program.instructions[k].is_transpose:
+        k = program.instructions[k].operands[0]
+    return isinstance(program.instructions[k].action, Load) and len(program.instructions[k].shape) > 1
 
 
 def _is_of_matrices(step: Instruction) -> bool:

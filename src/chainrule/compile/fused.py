@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.assembly import helpers
-from chainrule.compile.axes import told_apart
+from chainrule.compile.axes import reads_less, told_apart
 from chainrule.compile.calls import bound, key_function, plan_text
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
@@ -35,6 +35,8 @@ from chainrule.expression.extent import extent_of
 SHORT = 32  # entries of an axis below which the rows are the inner loop
 IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
 STREAMS = Stride(8)  # longer rows at a time
+FIRST_CACHE = 3 << 13  # bytes of a first cache that a row and what it is multiplied by can have
+LAST_CACHE = 1 << 23  # bytes of data that stay in a cache from one call to the next
 NARROW = 64  # columns up to which products of matrices within a block of rows are loops
 REMEMBERED = 64  # shapes for which a call is laid out once
 
@@ -118,7 +120,7 @@ def _planned(program: Program) -> tuple[Plan | None, Sequence[int]]:
         return plan, sources
     for apart in told_apart(program):
         plan = row_plan(apart.program, columns=True)
-        if plan is not None:
+        if plan is not None and reads_less(plan):
             return plan, apart.sources
     return None, sources
 
@@ -201,7 +203,7 @@ class RowPass:
         layout = Layout(step, kind, sizes, shapes, max(1, sum(widths)) * kind.itemsize, 8 * sums, self.rooms)
         extents = self._extents(sizes)
         for wide in self._ways(extents, by_columns, min(widths) <= NARROW):
-            found = self._kernel(KINDS[kind], wide, extents)
+            found = self._kernel(KINDS[kind], wide, extents, rows)
             if found is not None:
                 return layout.through_kernel(*found, wide >= extents.keys(), rows)
         return layout.through_blas(self._function, rows)
@@ -225,16 +227,22 @@ class RowPass:
             yield frozenset()
 
     def _kernel(
-        self, kind: str, wide: frozenset[str], extents: Mapping[str, int]
+        self, kind: str, wide: frozenset[str], extents: Mapping[str, int], rows: int
     ) -> tuple[Kernel, tuple[str, ...]] | None:
         size = np.dtype(kind).itemsize
         steps = {n: _stride_of(extent) for n, extent in extents.items() if n not in wide}
         steps |= {n: _added_of(extents[n] * size) for n in sorted(wide) if n != self.step.size}
-        key = (kind, wide, *steps.values())
+        beside = {n: _beside_of(extents[n] * size, self._vectors(n), rows) for n in sorted(wide) if n != self.step.size}
+        key = (kind, wide, *steps.values(), *beside.values())
         if key not in self._kernels:
-            written = kernel_text(self.step, kind, wide, steps)
+            written = kernel_text(self.step, kind, wide, steps, beside)
             self._kernels[key] = None if written is None else (Kernel(written.text), written.sizes)
         return self._kernels[key]
+
+    def _vectors(self, size: str) -> int:
+        """How many vectors there are that a row of this size is multiplied by."""
+        pairs = zip(self.step.program.arguments, self.step.axes, strict=True)
+        return sum(axis is None and symbol.shape == (size,) for symbol, axis in pairs)
 
 
 def _stride_of(extent: int) -> Stride:
@@ -252,3 +260,13 @@ def _added_of(row_bytes: int) -> Stride:
     if row_bytes in IN_TURN:
         return Stride(1)
     return UNROLLED if row_bytes < IN_TURN.start else STREAMS
+
+
+def _beside_of(row_bytes: int, vectors: int, rows: int) -> Stride:
+    """How many rows are multiplied by vectors at a time, side by side.
+
+    From memory one row after the other comes fastest. But where the vectors do not stay in a first cache beside a row,
+    they are read for each, and then fewer times; and so they are where a cache has all rows.
+    """
+    stays = row_bytes * (1 + vectors) <= FIRST_CACHE
+    return Stride(1) if stays and row_bytes * rows > LAST_CACHE else STREAMS

@@ -41,7 +41,8 @@ UNROLLED = Stride(4)  # also of rows that are added to sums: the sums are read a
 PAIRED = Stride(4)  # rows of a product of matrices at a time: with five columns, its sums fit into 32 registers
 LINE = 16  # entries that fill a line of the cache or two
 STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
-NO_STEPS: Mapping[str, Stride] = MappingProxyType({})
+Strides = Mapping[str, Stride]
+NO_STEPS: Strides = MappingProxyType({})
 HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
 
 from __future__ import annotations
@@ -66,18 +67,19 @@ class KernelText:
 
 
 def kernel_text(
-    task: Pass, kind: str, wide: Collection[str], steps: Mapping[str, Stride] = NO_STEPS
+    task: Pass, kind: str, wide: Collection[str], steps: Strides = NO_STEPS, beside: Strides = NO_STEPS
 ) -> KernelText | None:
     """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.
 
     `wide` are the sizes whose loops are inner ones. There is no kernel for operations that have no scalar code, and
     for products of matrices of two wide sizes. `steps` says, where it is not four, how many steps at a time a loop over
-    another size takes, and how many rows of a wide size, fresh from memory, are added to sums at a time.
+    another size takes, and how many rows of a wide size, fresh from memory, are added to sums at a time; `beside`, how
+    many of these are summed at a time.
     """
     body = expanded(task.program)
     if body is None:
         return None
-    writer = _Writer(body, task, kind, frozenset(wide), steps)
+    writer = _Writer(body, task, kind, frozenset(wide), steps, beside)
     return writer.text() if writer.is_possible() else None
 
 
@@ -87,7 +89,8 @@ class _Writer:
     task: Pass
     kind: str
     wide: frozenset[str]
-    steps: Mapping[str, Stride]
+    steps: Strides
+    beside: Strides
     rows: list[int | None] = field(default_factory=list)
     grouping: Grouping = field(init=False)
 
@@ -277,11 +280,9 @@ class _Writer:
             return within
         if narrow:
             return (*within, PAIRED)
-        if any(self.is_row_sum(k) for k in roots):
-            rows = UNROLLED if level > 0 else self.steps.get(wide[0], UNROLLED)
-            return (rows,) if rows.steps > 1 else ()
-        # one row after the other comes from memory faster than several side by side
-        return (UNROLLED,) if level > 0 else ()
+        fresh = self.steps if any(self.is_row_sum(k) for k in roots) else self.beside
+        rows = UNROLLED if level > 0 else fresh.get(wide[0], UNROLLED)
+        return (rows,) if rows.steps > 1 else ()
 
     def _labels(self, k: int, space: tuple[str, ...]) -> dict[int, str]:
         step = self.program.instructions[k]
