@@ -8,7 +8,9 @@ a later pass can see which of them are independent rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chainrule.expression.extent import is_derived
 from chainrule.expression.node import Subscripts, Symbol
@@ -192,6 +194,12 @@ class Program:
         """The named sizes of the arguments, then the given ones."""
         named = dict.fromkeys(n for s in self.arguments for n in s.shape if isinstance(n, str) and not is_derived(n))
         return (*named, *self.given)
+
+    def extents(self, arguments: Sequence[Any]) -> dict[str, int]:
+        """Return how large the named sizes are, by the shapes of the arguments and the given sizes after them."""
+        found = dict(zip(self.given, arguments[len(self.arguments) :], strict=True))
+        places = ((size, self.place_of(size)) for size in self.sizes)
+        return found | {n: arguments[place[0]].shape[place[1]] for n, place in places if place is not None}
 
     @property
     def products(self) -> list[Instruction]:
