@@ -175,6 +175,14 @@ def test_no_rows(name: str) -> None:
     agree(exprs, arrays(exprs, N=0))
 
 
+def test_rows_made_of_numbers_alone() -> None:
+    """No argument of such a pass shows how many rows there are."""
+    X = cr.matrix("X", "N", "d")
+    e = cr.sin(cr.mean(X))
+    for exprs in ((e, cr.grad(e, "X")), (cr.jacobian(cr.mean(cr.tanh(X), axis=1), "X"),)):
+        agree(exprs, arrays(exprs, N=300, d=100) if len(exprs) > 1 else arrays(exprs, N=60, d=50))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["the article's cost", "logistic", "hinge", "softmax of rows"])
 def test_bad_numbers_go_where_numpy_lets_them(name: str, bad: float) -> None:
@@ -229,6 +237,21 @@ def in_loops() -> list[str]:
     return [op.name for op in CATALOGUE.entries if op.is_elementwise and op.loop.line and len(op.parameters) == 1]
 
 
+def test_nan_in_every_argument() -> None:
+    """What takes several arguments gives NaN for one of them just where NumPy does."""
+    X, Y = cr.matrix("X", "N", "d"), cr.matrix("Y", "N", "d")
+    several = [op for op in CATALOGUE.entries if op.is_elementwise and op.loop.line and len(op.parameters) > 1]
+    assert {"elu", "maximum", "power", "where", "xlogy"} <= {op.name for op in several}
+    exprs = [
+        op(*(X if k == place else Y for k in range(n)))
+        for op in several
+        for n in [len(op.parameters)]
+        for place in range(n)
+    ]
+    values = {"X": np.array([[np.nan, 0.5, np.inf, 0.0]]), "Y": np.array([[0.5, np.nan, 0.3, 0.2]])}
+    agree(exprs, values)
+
+
 def test_every_operation_on_entries() -> None:
     X = cr.matrix("X", "N", "d")
     names = in_loops()
@@ -236,6 +259,7 @@ def test_every_operation_on_entries() -> None:
     inside = [CATALOGUE[name](X) for name in names if name != "arccosh"]
     values = {"X": np.random.default_rng(0).uniform(-0.95, 0.95, (21, 40))}
     agree(inside, {"X": np.abs(values["X"])}, rtol=1e-12)
+    values["X"][3, :5] = np.nan, np.inf, -np.inf, 0, -0.0
     agree(inside, values, rtol=1e-12)
     (step,) = [s for s in both(inside)[0]._run.steps if hasattr(s, "_kernels")]
     assert None not in step._kernels.values(), "it ran as a kernel"

@@ -46,6 +46,7 @@ def test_few_entries_are_added(e: Expr) -> None:
         FIRST + contract("j,l,ik->ijkl", y, x, B),  # x and y are factors of other axes
         contract("i,ij->ij", x, A) + contract("i,ij->ij", x, B),  # the sum would have as many entries
         contract("i,j->ij", x, y) + A,
+        contract("ij,i,j->ij", A, x, y) + contract("ij,i,j->ij", A, exp(x), y),  # A stays, and has the axis of y
         FIRST + contract("ij,kl->ijkl", A, B),
     ],
 )

@@ -91,6 +91,19 @@ def test_any_array_gives_the_same_bits(order: str) -> None:
         assert np.array_equal(got, wanted)
 
 
+@pytest.mark.parametrize(("n", "d"), [(0, 3), (1, 3), (3, 0), (3, 1), (1, 1), (0, 0)])
+def test_odd_places_of_axes_without_a_second_entry(n: int, d: int) -> None:
+    """NumPy calls such arrays aligned, wherever they are."""
+    X, v = cr.matrix("X", "N", "d"), cr.vector("v", "d")
+    exprs = cr.sin(X) @ v, cr.cos(X)
+    record = np.zeros((n, d), [("a", "i1"), ("b", "f8")])
+    values = {"X": record["b"], "v": record[:1].ravel()["b"] if n else np.zeros(d)}
+    for array in values.values():
+        array[...] = 0.5
+    agree(exprs, values)
+    agree(exprs, {name: np.array(array) for name, array in values.items()})
+
+
 def test_arguments_stay_as_they_are_and_results_are_the_callers() -> None:
     X, y, b = cr.matrix("X", "N", "d"), cr.vector("y", "N"), cr.scalar("b")
     total = cr.sum(X, axis=0)

@@ -95,7 +95,8 @@ class Fused:
         if any(extent_of(n, sizes) == 0 for n in sizes_above_zero(self.plan.program)):
             return self.run
         steps = [step.laid_out(kind, sizes, sizes[self.plan.size], by_columns) for step in self.steps]
-        given = [[sizes[n] for n in step.step.program.given] for step in self.steps]
+        once = [step.step if isinstance(step, _Once) else None for step in self.steps]
+        given = [[sizes[n] for n in step.program.given] if step else [] for step in once]
         joined: Step = bound(self._text)(*steps, *given)
         return joined
 

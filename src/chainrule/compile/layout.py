@@ -75,7 +75,7 @@ class Layout:
     def through_blas(self, function: Callable[..., Any], rows: int) -> Step:
         """Return the function that runs NumPy code on blocks, one after the other: BLAS has threads of its own."""
         cut = Cut.of(rows, self.row_bytes, self.sum_bytes, max(256, BLAS_BLOCK // self.row_bytes))
-        blocks = _Blocks(function, self.step, [self.sizes[n] for n in self.step.program.given])
+        blocks = _Blocks(function, self.step, self.sizes)
         return self._bound(blocks, (), replace(cut, alone=True), rows)
 
     def _bound(self, kernel: Kernel | _Blocks, extents: Sequence[int], cut: Cut, rows: int) -> Step:
@@ -94,10 +94,10 @@ class Layout:
 class _Blocks:
     """NumPy code on blocks of rows, called as a kernel is."""
 
-    def __init__(self, function: Callable[..., Any], step: Pass, given: Sequence[int]) -> None:
+    def __init__(self, function: Callable[..., Any], step: Pass, sizes: Sizes) -> None:
         self.function = function
         self.step = step
-        self.given = given
+        self.given = [sizes.get(n) for n in step.program.given]  # None: as many rows as the block has
 
     def call(self, first: int, last: int, chunk: int, block: int, rows: int, *arrays: Any) -> None:
         """Run the chunks from `first` to `last`, of so many rows, block by block. `arrays` end with the results."""
@@ -109,7 +109,7 @@ class _Blocks:
                     a if axis is None else np.moveaxis(a[lo:hi], 0, axis)
                     for a, axis in zip(taken, self.step.axes, strict=True)
                 ]
-                found = self.function(*parts, *self.given)
+                found = self.function(*parts, *(hi - lo if n is None else n for n in self.given))
                 self._take(results, found if len(results) > 1 else (found,), c, lo, hi)
 
     def _take(self, results: Sequence[Any], found: Sequence[Any], c: int, lo: int, hi: int) -> None:

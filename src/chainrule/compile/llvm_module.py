@@ -54,6 +54,19 @@ def _assumed(a: Any) -> str | Array:
     return Array(TYPES[a.dtype.type], a.ndim, unit)
 
 
+def lies_evenly(arguments: Sequence[Any], layout: Layout) -> bool:
+    """True if machine code finds every entry at a multiple of its size, as far as it asks: see `_taken_apart`.
+
+    NumPy's own flag does not mind where arrays without entries are, nor the strides of axes with one entry.
+    """
+    for a, kind in zip(arguments, layout, strict=True):
+        if isinstance(kind, Array):
+            paces = [pace for axis, pace in enumerate(a.strides) if axis != kind.unit]
+            if any(place % a.itemsize for place in (a.ctypes.data, *paces)):
+                return False
+    return True
+
+
 def read_module(text: str) -> Module:
     """Return the functions of a text and its constants. Raises: Unwritten."""
     module = Module()

@@ -34,7 +34,10 @@ def with_common_factors(e: Expr) -> Expr:
         common &= Counter(_factors(t))
     # what has an axis that the rest has too makes the sum no smaller
     kept = {axis for t in terms for _, own in (Counter(_factors(t)) - common).elements() for axis in own}
-    outside = [(f, own) for f, own in common.elements() if not kept & set(own)]
+    outside = list(common.elements())
+    while inside := [own for _, own in outside if kept & set(own)]:
+        outside = [(f, own) for f, own in outside if not kept & set(own)]
+        kept.update(*inside)  # a factor that stays has axes as well
     axes = tuple(axis for axis in range(e.ndim) if all(axis not in own for _, own in outside))
     inner = [_without(t, outside, axes) for t in terms]
     if not outside or not axes or any(t is None for t in inner):

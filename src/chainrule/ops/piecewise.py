@@ -280,7 +280,7 @@ elu = Op(
         "$xp.where($z > 0, $z, $a * $xp.expm1($xp.minimum($z, 0)))",
         torch="$xp.where($z > 0, $z, $a * $xp.expm1($xp.clamp($z, max=0)))",
     ),
-    loop=Loop("$z if $z > zero else $a * fast_expm1($z if $z <= zero else zero)"),
+    loop=Loop("$z if $z > zero else $a * fast_expm1(zero if $z > zero else $z)"),
     kinks=lambda z, a: z,
     convention="the derivative of elu at z = 0 is taken to be a + (1 − a)·{kink}",
 )
