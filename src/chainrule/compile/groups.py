@@ -22,6 +22,7 @@ from chainrule.compile.program import (
     Load,
     Map,
     Program,
+    seen_through,
 )
 from chainrule.compile.recorder import Recorder
 from chainrule.expression.extent import is_derived
@@ -72,10 +73,10 @@ def _as_gram(steps: Sequence[Instruction], k: int, outputs: Iterable[int]) -> In
     for one, other in (places, places[::-1]):
         once = not _is_used_elsewhere(steps, one[0], k, outputs)
         for matrix, weights in _weighted(steps, *one, i) if once else ():
-            found = _self_product(step, matrix, _seen_through(steps, *other), i, weights)
+            found = _self_product(step, matrix, seen_through(steps, *other), i, weights)
             if found is not None:
                 return found
-    x, y = (_seen_through(steps, *place) for place in places)
+    x, y = (seen_through(steps, *place) for place in places)
     if len(x[1]) > 2:
         return _self_product(step, x, y, i, None)
     return None
@@ -85,18 +86,9 @@ def _is_used_elsewhere(steps: Sequence[Instruction], number: int, user: int, out
     return number in outputs or any(number in step.operands for n, step in enumerate(steps) if n != user)
 
 
-def _seen_through(steps: Sequence[Instruction], number: int, labels: Subscripts) -> Place:
-    """Return the array of which this is a transposed view, and its axes."""
-    while steps[number].is_transpose:
-        step = steps[number]
-        name = dict(zip(step.output, labels, strict=True))
-        number, labels = step.operands[0], tuple(name[n] for n in step.subscripts[0])
-    return number, labels
-
-
 def _weighted(steps: Sequence[Instruction], number: int, labels: Subscripts, i: int) -> list[tuple[Place, int]]:
     """Return the ways to read an array as x with its rows weighted along the index."""
-    number, labels = _seen_through(steps, number, labels)
+    number, labels = seen_through(steps, number, labels)
     step = steps[number]
     if not isinstance(step.action, Contract) or len(step.operands) != 2 or step.summed:
         return []
@@ -105,7 +97,7 @@ def _weighted(steps: Sequence[Instruction], number: int, labels: Subscripts, i: 
     ways = []
     for w, x in ((0, 1), (1, 0)):
         if subs[w] == (i,) and len(subs[x]) > 1:
-            ways.append((_seen_through(steps, step.operands[x], subs[x]), step.operands[w]))
+            ways.append((seen_through(steps, step.operands[x], subs[x]), step.operands[w]))
     return ways
 
 

@@ -226,6 +226,15 @@ class Program:
         return found
 
 
+def seen_through(steps: Sequence[Instruction], number: int, labels: Subscripts) -> tuple[int, Subscripts]:
+    """Return the array of which this is a transposed view, and its axes, given the names of those of the view."""
+    while steps[number].is_transpose:
+        step = steps[number]
+        name = dict(zip(step.output, labels, strict=True))
+        number, labels = step.operands[0], tuple(name[i] for i in step.subscripts[0])
+    return number, labels
+
+
 def _read_as_numbers(step: Instruction, is_number: bool) -> tuple[int, ...]:
     """The operands that are read as numbers; `is_number` if the result is."""
     if isinstance(step.action, Map) and step.action.op.is_positional:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from chainrule.compile.program import Action, Combine, Constant, Contract, Instruction, Length, Load, Map, Program
+from chainrule.compile.program import (
+    Action,
+    Combine,
+    Constant,
+    Contract,
+    Instruction,
+    Length,
+    Load,
+    Map,
+    Program,
+    seen_through,
+)
 from chainrule.expression.node import Subscripts, Symbol
 from chainrule.expression.shape import Scalar, Shape, Size
 
@@ -44,6 +55,12 @@ class Recorder:
             self.instructions.append(instruction)
         return number
 
+    def again(self, step: Instruction, operands: Sequence[int]) -> int:
+        """Return the number of an instruction with other operands, of a product as `multiply` does."""
+        if isinstance(step.action, Contract) and len(operands) == 2:
+            return self.multiply(operands[0], operands[1], (step.subscripts[0], step.subscripts[1]), step.output)
+        return self.record(step.action, operands, step.subscripts, step.output, step.shape)
+
     def is_fixed(self, number: int) -> bool:
         """True if the value depends on the arguments that stay the same, and on nothing else."""
         step = self.instructions[number]
@@ -57,7 +74,10 @@ class Recorder:
 
     def multiply(self, a: int, b: int, subscripts: tuple[Subscripts, Subscripts], output: Subscripts) -> int:
         """Return Σ a·b. The same product with its axes in another order is a transposed view of the one there is."""
-        (a, sub_a), (b, sub_b) = self._base(a, subscripts[0]), self._base(b, subscripts[1])
+        (a, sub_a), (b, sub_b) = (
+            seen_through(self.instructions, a, subscripts[0]),
+            seen_through(self.instructions, b, subscripts[1]),
+        )
         subscripts = (sub_a, sub_b)
         known = self.known(a, b, subscripts, set(output))
         if known is None:
@@ -73,7 +93,10 @@ class Recorder:
         self, a: int, b: int, subscripts: tuple[Subscripts, Subscripts], kept: set[int]
     ) -> tuple[int, Subscripts] | None:
         """Return the instruction that already holds this product, with the order of its axes, or None."""
-        (a, sub_a), (b, sub_b) = self._base(a, subscripts[0]), self._base(b, subscripts[1])
+        (a, sub_a), (b, sub_b) = (
+            seen_through(self.instructions, a, subscripts[0]),
+            seen_through(self.instructions, b, subscripts[1]),
+        )
         subscripts = (sub_a, sub_b)
         key, names = self._key(a, b, subscripts, kept)
         found = self._pairs.get(key)
@@ -89,7 +112,7 @@ class Recorder:
         """Return the instruction, and in which order it has the axes of the output: of two that differ in nothing
         else, as u + A and its transpose do, there is one.
         """
-        terms = [self._base(k, sub) for k, sub in zip(operands, subscripts, strict=True)]
+        terms = [seen_through(self.instructions, k, sub) for k, sub in zip(operands, subscripts, strict=True)]
         key, names = self._entrywise_key(action, terms)
         found = self._entrywise.get(key)
         if found is not None:
@@ -101,7 +124,7 @@ class Recorder:
 
     def has_entrywise(self, action: Combine | Map, operands: Sequence[int], subscripts: Sequence[Subscripts]) -> bool:
         """True if `entrywise` would find the instruction, its axes in whichever order."""
-        terms = [self._base(k, sub) for k, sub in zip(operands, subscripts, strict=True)]
+        terms = [seen_through(self.instructions, k, sub) for k, sub in zip(operands, subscripts, strict=True)]
         return self._entrywise_key(action, terms)[0] in self._entrywise
 
     @staticmethod
@@ -123,14 +146,6 @@ class Recorder:
             return a
         sizes = self._sizes((a,), (labels,))
         return self.record(Contract(), (a,), (labels,), output, tuple(sizes[i] for i in output))
-
-    def _base(self, a: int, labels: Subscripts) -> tuple[int, Subscripts]:
-        """Return the operand that a transpose reads, with its axes named."""
-        step = self.instructions[a]
-        if not step.is_transpose:
-            return a, labels
-        named = dict(zip(step.output, labels, strict=True))
-        return step.operands[0], tuple(named[i] for i in step.subscripts[0])
 
     def _sizes(self, operands: Sequence[int], subscripts: Sequence[Subscripts]) -> dict[int, Size]:
         pairs = zip(operands, subscripts, strict=True)
