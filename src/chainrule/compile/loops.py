@@ -151,10 +151,7 @@ class Loops:
         step = self.steps[k]
         if self.is_renaming(k):
             return dict(enumerate(step.shape))
-        sizes = dict(zip(step.output, step.shape, strict=True))
-        for operand, sub in zip(step.operands, step.subscripts, strict=True):
-            sizes |= dict(zip(sub, self.steps[operand].shape, strict=True))
-        return sizes
+        return self.program.index_sizes(step)
 
     # --- the loops
     def _nest(self, k: int) -> Nest:

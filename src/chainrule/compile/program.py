@@ -201,6 +201,19 @@ class Program:
         places = ((size, self.place_of(size)) for size in self.sizes)
         return found | {n: arguments[place[0]].shape[place[1]] for n, place in places if place is not None}
 
+    def index_sizes(self, step: Instruction) -> dict[int, Size]:
+        """Return the size of each index of an instruction: those of its operands, then those of the output alone."""
+        shapes = [*(self.instructions[k].shape for k in step.operands), step.shape]
+        pairs = zip((*step.subscripts, step.output), shapes, strict=True)
+        return {i: n for sub, shape in pairs for i, n in zip(sub, shape, strict=True)}
+
+    def known(self, step: Instruction) -> dict[str, Scalar]:
+        """Return the arguments of an operation that are constants, by parameter."""
+        assert isinstance(step.action, Map)
+        actions = (self.instructions[k].action for k in step.operands)
+        pairs = zip(step.action.op.parameters, actions, strict=True)
+        return {p: action.value for p, action in pairs if isinstance(action, Constant)}
+
     @property
     def products(self) -> list[Instruction]:
         """The instructions that multiply two operands and sum: what costs most."""
