@@ -110,7 +110,7 @@ class Nest:
         return home
 
     def _array(self, k: int, held: tuple[str, ...]) -> str:
-        return self._target(k, tuple(held)).partition("[")[0]
+        return self._target(k, held).partition("[")[0]
 
     def _gather(self, k: int) -> Gather | None:
         action = self._step(k).action
@@ -147,7 +147,7 @@ class Nest:
         for renamed in copies:
             variables = {label: renamed.get(v, v) for label, v in self.labels[k].items()}
             at = tuple(variables[label] for label in step.output)
-            if not self._step(k).is_reduced:
+            if not step.is_reduced:
                 body.store(k, at, self.storage.home(k, at))
                 continue
             operands = [
@@ -224,7 +224,7 @@ class _Body:
         """Compute a value of a row and write it where others read it."""
         text = self.value(k, at)
         if home is not None:
-            self.pre[self.depth_of(at) or 0].append(f"{home} = {text}")
+            self.pre[self.depth_of(at)].append(f"{home} = {text}")
 
     def value(self, k: int, at: At) -> str:
         """Return the name of the value at these variables; its lines are as far outside as they can be."""
