@@ -305,7 +305,7 @@ class LoopCode(LoopLanguage):
         return self._operation(scope, step, texts)
 
     def _combination(self, coefficients: Sequence[Scalar], texts: Sequence[str]) -> str:
-        return combination(coefficients, texts, [None] * len(texts))
+        return combination(coefficients, texts)
 
     def _operation(self, scope: Scope, step: Instruction, texts: Sequence[str]) -> str:
         assert isinstance(step.action, Map)
@@ -338,7 +338,7 @@ class LoopCode(LoopLanguage):
                 return self.size(size)
         texts = [self._whole_number(operand) for operand in step.operands]
         if isinstance(step.action, Combine):
-            return parenthesised(combination(step.action.coefficients, texts, [None] * len(texts)))
+            return parenthesised(combination(step.action.coefficients, texts))
         return parenthesised(" * ".join(texts))
 
 
