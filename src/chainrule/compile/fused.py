@@ -19,7 +19,7 @@ from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.gram import gram
 from chainrule.compile.groups import at_grams, fused
-from chainrule.compile.kernel import KINDS, UNROLLED, kernel_text
+from chainrule.compile.kernel import KINDS, UNROLLED, kernel_of
 from chainrule.compile.large import Blocks
 from chainrule.compile.layout import Layout, Sizes, Step
 from chainrule.compile.machine import Kernel
@@ -226,7 +226,7 @@ class RowPass:
         steps |= {n: _added_of(extents[n] * size) for n in sorted(wide) if n != self.step.size}
         key = (kind, wide, *steps.values())
         if key not in self._kernels:
-            written = kernel_text(self.step, kind, wide, steps)
+            written = kernel_of(self.step, kind, wide, steps)
             self._kernels[key] = None if written is None else (Kernel(written.text), written.sizes)
         return self._kernels[key]
 
