@@ -24,7 +24,7 @@ from chainrule.compile.program import (
     Program,
     seen_through,
 )
-from chainrule.compile.recorder import Recorder
+from chainrule.compile.recorder import Recorder, program_of
 from chainrule.expression.extent import is_derived
 from chainrule.expression.node import Subscripts, Symbol
 
@@ -34,12 +34,6 @@ Place = tuple[int, Subscripts]  # an instruction, and the names of its axes
 def fused(program: Program) -> Program:
     """Return the program with its entry-by-entry groups and its products of a matrix with itself as one step each."""
     return _grouped(_with_grams(program))
-
-
-def _needed(program: Program, steps: Sequence[Instruction]) -> Program:
-    recorder = Recorder()
-    recorder.instructions = list(steps)
-    return recorder.program(program.arguments, program.given, program.outputs)
 
 
 # --- a matrix with itself
@@ -60,7 +54,7 @@ def _with_grams(program: Program) -> Program:
     steps = list(program.instructions)
     for k in range(len(steps)):
         steps[k] = _as_gram(steps, k, program.outputs) or steps[k]
-    return _needed(program, steps)
+    return program_of(steps, program.arguments, program.given, program.outputs)
 
 
 def _as_gram(steps: Sequence[Instruction], k: int, outputs: Iterable[int]) -> Instruction | None:
@@ -135,7 +129,7 @@ def _grouped(program: Program) -> Program:
     for root, members in _groups(program, users).items():
         if _pays(steps, root, members):
             steps[root] = _Group(program, users, root, set(members)).instruction()
-    return _needed(program, steps)
+    return program_of(steps, program.arguments, program.given, program.outputs)
 
 
 def _groups(program: Program, users: dict[int, set[int]]) -> dict[int, list[int]]:

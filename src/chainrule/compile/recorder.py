@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from chainrule.compile.program import (
     Action,
@@ -173,25 +174,29 @@ class Recorder:
 
     def program(self, arguments: Sequence[Symbol], given: Sequence[str], outputs: Sequence[int]) -> Program:
         """Return the instructions the outputs need, each as late as the first use of it asks."""
-        order = list(self._needed(outputs))
-        number = {old: new for new, old in enumerate(order)}
-        steps = []
-        for old in order:
-            i = self.instructions[old]
-            operands = tuple(number[k] for k in i.operands)
-            steps.append(Instruction(i.action, operands, i.subscripts, i.output, i.shape))
-        return Program(tuple(arguments), tuple(given), tuple(steps), tuple(number[k] for k in outputs))
+        return program_of(self.instructions, arguments, given, outputs)
 
-    def _needed(self, outputs: Sequence[int]) -> Iterator[int]:
-        done: set[int] = set()
-        stack = [(k, False) for k in reversed(outputs)]
-        while stack:
-            k, ready = stack.pop()
-            if k in done:
-                continue
-            if ready:
-                done.add(k)
-                yield k
-            else:
-                stack.append((k, True))
-                stack.extend((operand, False) for operand in reversed(self.instructions[k].operands))
+
+def program_of(
+    steps: Sequence[Instruction], arguments: Sequence[Symbol], given: Sequence[str], outputs: Sequence[int]
+) -> Program:
+    """Return the program of those steps that the outputs need, each as late as the first use of it asks."""
+    order = list(_needed(steps, outputs))
+    number = {old: new for new, old in enumerate(order)}
+    found = [replace(steps[old], operands=tuple(number[k] for k in steps[old].operands)) for old in order]
+    return Program(tuple(arguments), tuple(given), tuple(found), tuple(number[k] for k in outputs))
+
+
+def _needed(steps: Sequence[Instruction], outputs: Sequence[int]) -> Iterator[int]:
+    done: set[int] = set()
+    stack = [(k, False) for k in reversed(outputs)]
+    while stack:
+        k, ready = stack.pop()
+        if k in done:
+            continue
+        if ready:
+            done.add(k)
+            yield k
+        else:
+            stack.append((k, True))
+            stack.extend((operand, False) for operand in reversed(steps[k].operands))
