@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from chainrule.compile.program import Load
 from chainrule.expression.node import Expr
 
 pytest.importorskip("numba")
+pytestmark = pytest.mark.usefixtures("always_kernels")
 
 A, B = cr.matrix("A", "n", "n"), cr.matrix("B", "n", "n")
 x, y, k = cr.vector("x", "n"), cr.vector("y", "n"), cr.vector("k", "m")
@@ -63,15 +62,6 @@ ANY: dict[str, Callable[[], Expr]] = {
     "what stands at positions": lambda: cr.tanh(A[k]) + x,
     "a number and a size": lambda: cr.mean(A @ x) * A + A.T / cr.mean(A),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache of its own, and kernels on little data too, which otherwise has a function of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "CHAINRULE_CACHE", str(tmp_path_factory.mktemp("kernels")))
-        patch.setattr(importlib.import_module("chainrule.compile.whole"), "LITTLE_BESIDE_KERNELS", -1)
-        yield
 
 
 def arrays(e: Expr, n: int, kind: type = np.float64) -> dict[str, np.ndarray]:

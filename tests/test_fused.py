@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pickle
 import subprocess
 import sys
@@ -53,14 +52,11 @@ LOSSES: dict[str, tuple[str, dict[str, object], str]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache of its own, and kernels on little data too, which otherwise has a function of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "CHAINRULE_CACHE", str(tmp_path_factory.mktemp("kernels")))
-        patch.setattr(importlib.import_module("chainrule.compile.whole"), "LITTLE_BESIDE_KERNELS", -1)
-        _compiled.clear()
-        yield
-        _compiled.clear()
+def compiled_here(always_kernels: None) -> Iterator[None]:
+    """What is compiled here runs as kernels, and so is for no other module."""
+    _compiled.clear()
+    yield
+    _compiled.clear()
 
 
 _compiled: dict[tuple[Expr, ...], tuple[object, object]] = {}

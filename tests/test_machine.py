@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,6 @@ from chainrule.compile.machine import Kernel
 pytest.importorskip("numba")
 HEAD = "import math\nimport numpy as np\nfrom numba import njit\n\nF = T = np.float64\n"
 NJIT = '@njit(nogil=True, error_model="numpy")\n'
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "CHAINRULE_CACHE", str(tmp_path))
-        yield
 
 
 def kernel(parameters: str, *lines: str, before: str = "") -> Kernel:

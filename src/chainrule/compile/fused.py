@@ -19,7 +19,7 @@ from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.gram import gram
 from chainrule.compile.groups import at_grams, fused
-from chainrule.compile.kernel import KINDS, UNROLLED, kernel_text
+from chainrule.compile.kernel import KINDS, UNROLLED, kernel_of
 from chainrule.compile.large import Blocks
 from chainrule.compile.layout import Layout, Sizes, Step
 from chainrule.compile.machine import Kernel
@@ -54,13 +54,11 @@ class Fused:
         self.plan, sources = _planned(program)
         steps = self.plan.steps if self.plan else ()
         self.steps = [RowPass(step) if isinstance(step, Pass) else _Once(step) for step in steps]
-        planned = self.plan.program if self.plan else program
+        planned, count = self.plan.program if self.plan else program, len(program.arguments) + len(program.given)
         actions = [step.action for step in planned.instructions]
         loads = [(k, sources[action.position]) for k, action in enumerate(actions) if isinstance(action, Load)]
-        self._text = plan_text(self.plan, len(program.arguments) + len(program.given), loads) if self.plan else ""
-        places = ((size, planned.place_of(size)) for size in planned.sizes)
-        self._places = {size: (sources[place[0]], place[1]) for size, place in places if place is not None}
-        self._count = len(program.arguments)
+        self._text = plan_text(self.plan, count, loads) if self.plan else ""
+        self._sources = [*sources, *range(len(program.arguments), count)]
         size = self.plan.size if self.plan else ""
         matrices = [k for k, s in enumerate(planned.arguments) if s.ndim == 2 and s.shape[0] == size != s.shape[1]]
         around = _AroundGrams.of(program) if self.plan else None
@@ -95,7 +93,7 @@ class Fused:
         kind = arguments[0].dtype
         if self.plan is None or kind not in KINDS:
             return self.run
-        sizes = self._sizes(arguments)
+        sizes = self.plan.program.extents([arguments[k] for k in self._sources])
         if any(extent_of(n, sizes) == 0 for n in sizes_above_zero(self.plan.program)):
             return self.run
         steps = [step.laid_out(kind, sizes, sizes[self.plan.size], by_columns) for step in self.steps]
@@ -103,10 +101,6 @@ class Fused:
         given = [[sizes[n] for n in step.program.given] if step else [] for step in once]
         joined: Step = bound(self._text)(*steps, *given)
         return joined
-
-    def _sizes(self, arguments: Sequence[Any]) -> Sizes:
-        given = dict(zip(self.program.given, arguments[self._count :], strict=True))
-        return given | {n: arguments[k].shape[axis] for n, (k, axis) in self._places.items()}
 
 
 def _none(*arguments: Any) -> None:
@@ -235,7 +229,7 @@ class RowPass:
         beside = {n: _beside_of(extents[n] * size, self._vectors(n), rows) for n in sorted(wide) if n != self.step.size}
         key = (kind, wide, *steps.values(), *beside.values())
         if key not in self._kernels:
-            written = kernel_text(self.step, kind, wide, steps, beside)
+            written = kernel_of(self.step, kind, wide, steps, beside)
             self._kernels[key] = None if written is None else (Kernel(written.text), written.sizes)
         return self._kernels[key]
 

@@ -73,7 +73,7 @@ def cut_of(rows: int, columns: int, sum_bytes: int) -> Cut:
 @cache
 def tiles(kind: str, vector: int) -> Kernel:
     """Return the compiled tiles for a float type."""
-    text = "".join(map(compiled_text, ("turned", "tiles")))
+    text = "".join(map(compiled_text, ("turned", "gram_tiles")))
     return Kernel(f"{HEADER}VECTOR, SIZE, T = {vector}, {np.dtype(kind).itemsize}, np.{kind}\n{text}")
 
 

@@ -112,7 +112,7 @@ class CCode(LoopCode):
             scope.add(line)
 
     def _combination(self, coefficients: Sequence[Scalar], texts: Sequence[str]) -> str:
-        return c_number(combination(coefficients, texts, [None] * len(texts)))
+        return c_number(combination(coefficients, texts))
 
     def whole(self, scope: Scope, k: int, op: Op, operands: Sequence[str]) -> None:
         """Call the function once for each entry of the leading axes."""

@@ -66,7 +66,7 @@ class KernelText:
     sizes: tuple[str, ...]  # named sizes, by parameter
 
 
-def kernel_text(
+def kernel_of(
     task: Pass, kind: str, wide: Collection[str], steps: Strides = NO_STEPS, beside: Strides = NO_STEPS
 ) -> KernelText | None:
     """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.

@@ -1,6 +1,6 @@
 """Functions of kernels that are single instructions, or shuffles of vectors, in LLVM's language.
 
-In the kernels' text they have the same names, and do the same in loops or, what only saves time, nothing.
+In the kernels' text they have the same names, and do the same in loops.
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ a later pass can see which of them are independent rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chainrule.expression.extent import is_derived
 from chainrule.expression.node import Subscripts, Symbol
@@ -193,6 +195,25 @@ class Program:
         named = dict.fromkeys(n for s in self.arguments for n in s.shape if isinstance(n, str) and not is_derived(n))
         return (*named, *self.given)
 
+    def extents(self, arguments: Sequence[Any]) -> dict[str, int]:
+        """Return how large the named sizes are, by the shapes of the arguments and the given sizes after them."""
+        found = dict(zip(self.given, arguments[len(self.arguments) :], strict=True))
+        places = ((size, self.place_of(size)) for size in self.sizes)
+        return found | {n: arguments[place[0]].shape[place[1]] for n, place in places if place is not None}
+
+    def index_sizes(self, step: Instruction) -> dict[int, Size]:
+        """Return the size of each index of an instruction: those of its operands, then those of the output alone."""
+        shapes = [*(self.instructions[k].shape for k in step.operands), step.shape]
+        pairs = zip((*step.subscripts, step.output), shapes, strict=True)
+        return {i: n for sub, shape in pairs for i, n in zip(sub, shape, strict=True)}
+
+    def known(self, step: Instruction) -> dict[str, Scalar]:
+        """Return the arguments of an operation that are constants, by parameter."""
+        assert isinstance(step.action, Map)
+        actions = (self.instructions[k].action for k in step.operands)
+        pairs = zip(step.action.op.parameters, actions, strict=True)
+        return {p: action.value for p, action in pairs if isinstance(action, Constant)}
+
     @property
     def products(self) -> list[Instruction]:
         """The instructions that multiply two operands and sum: what costs most."""
@@ -216,6 +237,15 @@ class Program:
             if not is_other and not step.shape and found.issuperset(step.operands):
                 found.add(k)
         return found
+
+
+def seen_through(steps: Sequence[Instruction], number: int, labels: Subscripts) -> tuple[int, Subscripts]:
+    """Return the array of which this is a transposed view, and its axes, given the names of those of the view."""
+    while steps[number].is_transpose:
+        step = steps[number]
+        name = dict(zip(step.output, labels, strict=True))
+        number, labels = step.operands[0], tuple(name[i] for i in step.subscripts[0])
+    return number, labels
 
 
 def _read_as_numbers(step: Instruction, is_number: bool) -> tuple[int, ...]:

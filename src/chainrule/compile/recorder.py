@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
-from chainrule.compile.program import Action, Combine, Constant, Contract, Instruction, Length, Load, Map, Program
+from chainrule.compile.program import (
+    Action,
+    Combine,
+    Constant,
+    Contract,
+    Instruction,
+    Length,
+    Load,
+    Map,
+    Program,
+    seen_through,
+)
 from chainrule.expression.node import Subscripts, Symbol
 from chainrule.expression.shape import Scalar, Shape, Size
 
@@ -44,6 +56,12 @@ class Recorder:
             self.instructions.append(instruction)
         return number
 
+    def again(self, step: Instruction, operands: Sequence[int]) -> int:
+        """Return the number of an instruction with other operands, of a product as `multiply` does."""
+        if isinstance(step.action, Contract) and len(operands) == 2:
+            return self.multiply(operands[0], operands[1], (step.subscripts[0], step.subscripts[1]), step.output)
+        return self.record(step.action, operands, step.subscripts, step.output, step.shape)
+
     def is_fixed(self, number: int) -> bool:
         """True if the value depends on the arguments that stay the same, and on nothing else."""
         step = self.instructions[number]
@@ -57,7 +75,10 @@ class Recorder:
 
     def multiply(self, a: int, b: int, subscripts: tuple[Subscripts, Subscripts], output: Subscripts) -> int:
         """Return Σ a·b. The same product with its axes in another order is a transposed view of the one there is."""
-        (a, sub_a), (b, sub_b) = self._base(a, subscripts[0]), self._base(b, subscripts[1])
+        (a, sub_a), (b, sub_b) = (
+            seen_through(self.instructions, a, subscripts[0]),
+            seen_through(self.instructions, b, subscripts[1]),
+        )
         subscripts = (sub_a, sub_b)
         known = self.known(a, b, subscripts, set(output))
         if known is None:
@@ -73,7 +94,10 @@ class Recorder:
         self, a: int, b: int, subscripts: tuple[Subscripts, Subscripts], kept: set[int]
     ) -> tuple[int, Subscripts] | None:
         """Return the instruction that already holds this product, with the order of its axes, or None."""
-        (a, sub_a), (b, sub_b) = self._base(a, subscripts[0]), self._base(b, subscripts[1])
+        (a, sub_a), (b, sub_b) = (
+            seen_through(self.instructions, a, subscripts[0]),
+            seen_through(self.instructions, b, subscripts[1]),
+        )
         subscripts = (sub_a, sub_b)
         key, names = self._key(a, b, subscripts, kept)
         found = self._pairs.get(key)
@@ -89,7 +113,7 @@ class Recorder:
         """Return the instruction, and in which order it has the axes of the output: of two that differ in nothing
         else, as u + A and its transpose do, there is one.
         """
-        terms = [self._base(k, sub) for k, sub in zip(operands, subscripts, strict=True)]
+        terms = [seen_through(self.instructions, k, sub) for k, sub in zip(operands, subscripts, strict=True)]
         key, names = self._entrywise_key(action, terms)
         found = self._entrywise.get(key)
         if found is not None:
@@ -101,7 +125,7 @@ class Recorder:
 
     def has_entrywise(self, action: Combine | Map, operands: Sequence[int], subscripts: Sequence[Subscripts]) -> bool:
         """True if `entrywise` would find the instruction, its axes in whichever order."""
-        terms = [self._base(k, sub) for k, sub in zip(operands, subscripts, strict=True)]
+        terms = [seen_through(self.instructions, k, sub) for k, sub in zip(operands, subscripts, strict=True)]
         return self._entrywise_key(action, terms)[0] in self._entrywise
 
     @staticmethod
@@ -123,14 +147,6 @@ class Recorder:
             return a
         sizes = self._sizes((a,), (labels,))
         return self.record(Contract(), (a,), (labels,), output, tuple(sizes[i] for i in output))
-
-    def _base(self, a: int, labels: Subscripts) -> tuple[int, Subscripts]:
-        """Return the operand that a transpose reads, with its axes named."""
-        step = self.instructions[a]
-        if not step.is_transpose:
-            return a, labels
-        named = dict(zip(step.output, labels, strict=True))
-        return step.operands[0], tuple(named[i] for i in step.subscripts[0])
 
     def _sizes(self, operands: Sequence[int], subscripts: Sequence[Subscripts]) -> dict[int, Size]:
         pairs = zip(operands, subscripts, strict=True)
@@ -158,25 +174,29 @@ class Recorder:
 
     def program(self, arguments: Sequence[Symbol], given: Sequence[str], outputs: Sequence[int]) -> Program:
         """Return the instructions the outputs need, each as late as the first use of it asks."""
-        order = list(self._needed(outputs))
-        number = {old: new for new, old in enumerate(order)}
-        steps = []
-        for old in order:
-            i = self.instructions[old]
-            operands = tuple(number[k] for k in i.operands)
-            steps.append(Instruction(i.action, operands, i.subscripts, i.output, i.shape))
-        return Program(tuple(arguments), tuple(given), tuple(steps), tuple(number[k] for k in outputs))
+        return program_of(self.instructions, arguments, given, outputs)
 
-    def _needed(self, outputs: Sequence[int]) -> Iterator[int]:
-        done: set[int] = set()
-        stack = [(k, False) for k in reversed(outputs)]
-        while stack:
-            k, ready = stack.pop()
-            if k in done:
-                continue
-            if ready:
-                done.add(k)
-                yield k
-            else:
-                stack.append((k, True))
-                stack.extend((operand, False) for operand in reversed(self.instructions[k].operands))
+
+def program_of(
+    steps: Sequence[Instruction], arguments: Sequence[Symbol], given: Sequence[str], outputs: Sequence[int]
+) -> Program:
+    """Return the program of those steps that the outputs need, each as late as the first use of it asks."""
+    order = list(_needed(steps, outputs))
+    number = {old: new for new, old in enumerate(order)}
+    found = [replace(steps[old], operands=tuple(number[k] for k in steps[old].operands)) for old in order]
+    return Program(tuple(arguments), tuple(given), tuple(found), tuple(number[k] for k in outputs))
+
+
+def _needed(steps: Sequence[Instruction], outputs: Sequence[int]) -> Iterator[int]:
+    done: set[int] = set()
+    stack = [(k, False) for k in reversed(outputs)]
+    while stack:
+        k, ready = stack.pop()
+        if k in done:
+            continue
+        if ready:
+            done.add(k)
+            yield k
+        else:
+            stack.append((k, True))
+            stack.extend((operand, False) for operand in reversed(steps[k].operands))

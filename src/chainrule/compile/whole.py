@@ -1,6 +1,6 @@
 """A program on little data -> one compiled function of all of it: there, calls cost more than what they compute.
 
-Its loops are those of `loops.py`, merged where they can be, in one numba function that allocates nothing. A function in
+Its loops are those of `loops.py`, merged where they can be, in one kernel that allocates nothing. A function in
 Python decides whether the data is little, makes the arrays that are written to and calls it. It goes by sizes alone, so
 that the same arrays take the same way each time.
 """
@@ -89,7 +89,7 @@ class _Whole:
 
 
 def _whole(program: Program, has_kernels: bool = True) -> _Whole | None:
-    """Return the two functions, or None if loops in numba cannot do what the program says."""
+    """Return the two functions, or None if loops cannot do what the program says."""
     found = with_turned(unfolded(program))
     shapes = [symbol.shape for symbol in program.arguments]
     if not any(shapes) or any(is_derived(n) for shape in shapes for n in shape):
