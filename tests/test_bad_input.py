@@ -14,6 +14,15 @@ from chainrule.errors import ChainruleError
 BACKENDS = ["numpy", *(name for name in ("numba", "jax", "torch") if find_spec(name))]
 COST = cr.parse("mean((y - max(0, X @ w + b))**2)")
 GOOD = {"X": np.ones((5, 4)), "w": np.ones(4), "b": 0.0, "y": np.ones(5)}
+
+
+class Elsewhere:
+    """What only says that it is an array."""
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        raise RuntimeError("this array is on another device")
+
+
 BAD = [
     ({"w": np.ones(3)}, "w has 3 entries, X has 4 columns (d)"),
     ({"y": np.ones(6)}, "y has 6 entries, X has 5 rows (N)"),
@@ -21,10 +30,19 @@ BAD = [
     ({"X": np.ones(4)}, "X has 1 axis (a vector), but it needs 2 axes (a matrix)"),
     ({"b": np.ones(2)}, "b has 1 axis (a vector), but it needs no axes (a number)"),
     ({"w": np.ones(4, complex)}, "complex128"),
-    ({"w": np.array(list("abcd"))}, "w holds"),
-    ({"w": np.array([Fraction(1, 3)] * 4)}, "w holds object"),
-    ({"b": None}, "b holds"),
-    ({"b": "1"}, "b holds"),
+    ({"w": np.array(list("abcd"))}, "w holds text"),
+    ({"w": np.array([b"1"] * 4)}, "w holds bytes"),
+    ({"w": np.zeros(4, "M8[D]")}, "w holds dates"),
+    ({"w": np.array([Fraction(1, 3)] * 4)}, "w holds objects of type Fraction"),
+    ({"w": [1, 2, None, 4]}, "w holds objects of type NoneType"),
+    ({"w": {"a": 1}}, "w holds objects of type dict"),
+    ({"X": [[1, 2], [3]]}, "X is not an array"),
+    ({"X": np.ma.ones((5, 4))}, "X is a masked array"),
+    ({"w": Elsewhere()}, "cannot read w: this array is on another device"),
+    ({"w": cr.vector("w", "d")}, "w is an expression"),
+    ({"b": None}, "b holds objects of type NoneType"),
+    ({"b": "1"}, "b holds text"),
+    ({"b": 10**400}, "b is too large a number"),
     ({"z": 1.0}, "there is no argument z"),
     ({"ww": 1.0}, "did you mean w?"),
 ]

@@ -352,6 +352,39 @@ def test_results_that_nobody_holds_are_used_again() -> None:
     assert kept.empty((larger,), kind).flags.writeable
 
 
+def test_one_large_array_is_held_where_calls_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    reuse = importlib.import_module("chainrule.compile.reuse")
+    monkeypatch.setattr(reuse, "LARGE", 1 << 19)
+    kept, other, shape, kind = Reused(), Reused(), (1 << 17,), np.dtype(np.float64)
+
+    def size() -> int:
+        return tracemalloc.get_traced_memory()[0] // (8 * shape[0])
+
+    tracemalloc.start()
+    try:
+        kept.empty(shape, kind)
+        assert size() == 0, "the first one may be the last"
+        place = kept.empty(shape, kind).ctypes.data
+        held = kept.empty(shape, kind)
+        assert held.ctypes.data == place
+        kept.empty(shape, kind)
+        assert size() == 1, "one that the caller holds is not kept beside another"
+        del held
+        assert size() == 0
+        for k in (kept, other, other):
+            k.empty(shape, kind)
+        assert size() == 1, "of two functions, one holds memory"
+        del other, k
+        assert size() == 0, "one that is gone holds nothing"
+        for _ in range(3):
+            kept.empty(shape, kind)
+        assert size() == 1
+        kept.empty((1 << 16,), kind)
+        assert size() == 0, "nor one that is called with less"
+    finally:
+        tracemalloc.stop()
+
+
 def test_memory_is_kept_for_one_shape_only() -> None:
     fused = cr.compile(cr.tanh(cr.matrix("X", "N", "d")), backend="numba")
     X = np.ones((8010, 40))

@@ -224,6 +224,41 @@ LOOPS: dict[str, tuple[Expr, ...]] = {
 }
 
 
+ARITHMETIC = {
+    "x[2*i]": lambda x, W, i, j: x[2 * i],
+    "x[n - 1 - i]": lambda x, W, i, j: x[8 - i],
+    "x[2*(i + 1)]": lambda x, W, i, j: x[2 * (i + 1)],
+    "W[2*i + 1, :]": lambda x, W, i, j: W[2 * i + 1, :],
+    "W[i*j, j]": lambda x, W, i, j: W[i * j, j],
+}
+
+
+@pytest.mark.parametrize("formula", ARITHMETIC)
+def test_arithmetic_with_positions_gives_positions(formula: str) -> None:
+    e = cr.parse(formula, shapes={"i": "N", "j": "N", "x": "n", "W": ("n", "d")})
+    values = {"i": np.array([0, 2, 1]), "j": np.array([1, 1, 0]), "x": np.arange(9.0) ** 2}
+    values["W"] = np.outer(values["x"], [1.0, -1.0])
+    wanted = ARITHMETIC[formula](**values)
+    needed = {name: values[name] for name in e.symbols}
+    np.testing.assert_array_equal(cr.compile(e)(**needed), wanted)
+    np.testing.assert_array_equal(evaluate_all([e], values)[0], wanted)
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "words"),
+    [
+        ("x[2*i]", {"x": "n"}, "the index i is not bound by a sum"),
+        ("x[2*i:]", {"x": "n", "i": "N"}, "i is an array, and a slice ends at"),
+        (r"\sum_{i=1}^n x_{2i}", {}, "stands in an index alone, or with a whole number added"),
+        (r"\sum_{i=1}^n x_{n-i}", {"x": "n"}, "stands in an index alone, or with a whole number added"),
+        (r"\sum_{i=1}^n \sum_{j=1}^n x_{i+j}", {}, "stands in an index alone, or with a whole number added"),
+    ],
+)
+def test_what_stands_in_an_index_is_not_taken_for_a_size(formula: str, shapes: dict[str, object], words: str) -> None:
+    with pytest.raises(DomainError, match=words):
+        cr.parse(formula, shapes=shapes)
+
+
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.backend(name)) for name in ("numba", "c")])
 def loops(request: pytest.FixtureRequest) -> str:
     """A language with loops that is here."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -40,13 +42,15 @@ EMPTY = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero")  # in log 0, as NumPy says it
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 @pytest.mark.parametrize("name", EMPTY)
 def test_exponentials_of_nothing_add_up_to_zero(name: str, kind: type, backend: str) -> None:
     pytest.importorskip(backend)
     exprs, wanted = EMPTY[name]
+    if len(exprs) > 1:
+        warnings.filterwarnings("ignore", "divide by zero")  # in log 0 and by a sum of 0, as NumPy says it
     found = cr.compile(*exprs, backend=backend)(Z=np.ones((3, 0), kind))
     for part, value, e in zip(found if len(exprs) > 1 else [found], wanted, exprs, strict=True):
         assert np.asarray(part).dtype == kind

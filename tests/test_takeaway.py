@@ -110,7 +110,7 @@ def run(module, name, arguments, given):
 def run(module, name, arguments, given):
     try:
         found = getattr(module, name)(*[a if np.ndim(a) or isinstance(a, int) else float(a) for a in arguments])
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         assert "fails" in given
         found, results[f"{name}.error"] = (), str(error)
     for k, part in enumerate(found if isinstance(found, tuple) else [found]):

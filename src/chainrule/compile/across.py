@@ -83,7 +83,7 @@ class TiledCode(NumbaCode):
         scope = Scope(0, [])
         before, self._tile = self.fresh, tile
         for nest in tile.inner.nests:
-            self._compute(scope, nest, tile.depth + 2)
+            self._compute(scope, nest)
         self._tile, self.fresh = None, before
         called = {found[1] for line in scope.lines for found in CALLED.finditer(line)}
         if not tile.turned or not called <= IN_VECTORS:
@@ -113,7 +113,6 @@ class _Tile:
         self.inner = inner
         self.extents = extents
         self.rows, self.columns = rows, columns
-        self.depth = depth
         self.variables = VARIABLES[depth], VARIABLES[depth + 1]
         self.turned: dict[str, int] = {}
         self.computed: set[int] = set()

@@ -40,11 +40,19 @@ def as_arguments(program: Program, values: Sequence[Any]) -> tuple[Any, ...]:
 
 def _as_array(symbol: Symbol, value: Any) -> Any:
     if not symbol.shape and isinstance(value, int | float) and not isinstance(value, np.generic):
-        return float(value)
+        return as_number(symbol, value)
     array = as_numbers(symbol, value)
     if array.dtype.kind in CONVERTED or array.dtype == np.float16:
         array = array.astype(np.float64 if array.dtype.kind in CONVERTED else np.float32)
     return array if array.ndim else array[()]
+
+
+def as_number(symbol: Symbol, value: float) -> float:
+    """Return a Python number as a float. Raises: DomainError for a whole number that is beyond all floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise DomainError(f"{symbol.name} is too large a number", expected="a number below 1.8e308") from None
 
 
 def as_numbers(symbol: Symbol, value: Any) -> np.ndarray:
@@ -57,18 +65,31 @@ def as_numbers(symbol: Symbol, value: Any) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"{symbol.name} is not an array: {error}", expected=show_shape(symbol.shape)) from error
+    except (TypeError, RuntimeError) as error:  # what an object says that is no array of this library's
+        raise DomainError(f"NumPy cannot read {symbol.name}: {error}", expected="an array of numbers") from error
     if array.dtype.kind not in KEPT + CONVERTED:
         raise not_real(symbol, array.dtype, array)
     return array
 
 
+HELD = {"U": "text", "T": "text", "S": "bytes", "V": "records", "M": "dates", "m": "spans of time"}  # by kind of type
+
+
 def not_real(symbol: Symbol, dtype: Any, array: np.ndarray | None = None) -> DomainError:
     """Return the error of entries that are no floats or integers."""
-    if array is not None and array.dtype.kind == "O" and all(isinstance(entry, Real) for entry in array.flat):
-        hint = "for exact fractions call .eval(...) on the expression; for floats pass the array with .astype(float)"
-    else:
-        hint = "compiled code works on real numbers; convert the array first"
-    return DomainError(f"{symbol.name} holds {dtype}", expected="float64, float32 or integers", hint=hint)
+    hint = "compiled code works on real numbers; convert the array first"
+    held = str(dtype)
+    if array is not None and array.dtype.kind in HELD:
+        held = f"{HELD[array.dtype.kind]} ({dtype})"
+    elif array is not None and array.dtype.kind == "O":
+        odd = [entry for entry in array.flat if not isinstance(entry, Real)]
+        first = next(iter(odd or array.flat), None)
+        held = f"objects of type {type(first).__name__}"
+        if not odd:
+            hint = (
+                "for exact fractions call .eval(...) on the expression; for floats pass the array with .astype(float)"
+            )
+    return DomainError(f"{symbol.name} holds {held}", expected="float64, float32 or integers", hint=hint)
 
 
 def as_size(name: str, value: Any) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compile.arguments import as_arguments, as_numbers, as_size, check_shapes, not_real
+from chainrule.compile.arguments import as_arguments, as_number, as_numbers, as_size, check_shapes, not_real
 from chainrule.compile.dialects import IN_JAX, IN_NUMPY, IN_TORCH, Dialect
 from chainrule.compile.groups import fused
 from chainrule.compile.large import Blocks, gram
@@ -120,7 +120,7 @@ class Jax(Backend):
         """Return JAX arrays of one type; numbers take the type of the arrays."""
         jnp, count = self.module, len(program.arguments)
         pairs = list(zip(program.arguments, values[:count], strict=True))
-        arrays = [value if _is_number(value) else self._array(symbol, value) for symbol, value in pairs]
+        arrays: list[Any] = [as_number(s, value) if _is_number(value) else self._array(s, value) for s, value in pairs]
         check_shapes(program.arguments, [np.shape(array) for array in arrays])
         positions = program.positions
         typed = [array for k, array in enumerate(arrays) if k not in positions and not _is_number(array)]
@@ -156,7 +156,7 @@ class Torch(Backend):
         """Return tensors of one type; what is no tensor goes where the first tensor is."""
         torch, count = self.module, len(program.arguments)
         pairs = list(zip(program.arguments, values[:count], strict=True))
-        arrays = [value if _is_number(value) else self._tensor(symbol, value) for symbol, value in pairs]
+        arrays: list[Any] = [as_number(s, value) if _is_number(value) else self._tensor(s, value) for s, value in pairs]
         check_shapes(program.arguments, [tuple(np.shape(array)) for array in arrays])
         positions = program.positions
         tensors = [array for k, array in enumerate(arrays) if k not in positions and not _is_number(array)]

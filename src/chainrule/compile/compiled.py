@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.compile.arguments import missing_argument, unknown_argument
 from chainrule.compile.assembly import helpers
 from chainrule.compile.backends import backend_named
+from chainrule.compile.demands import check_demands, demands_of
 from chainrule.compile.execute import run_text
 from chainrule.compile.factored import StructuredRun
 from chainrule.compile.kept import Keeping, divided
@@ -83,7 +84,9 @@ class Compiled:
         if structured:
             _check_structured(backend, constant)
             self._run = StructuredRun(exprs, self.program, lambda program: self._written(program)[1])
-        plain = run_text(entry_text(self.program, made_names(self.program)), "enter", ENTRY_SCOPE)
+        self._demands = demands_of(self.program)
+        entry = entry_text(self.program, made_names(self.program), self._demands)
+        plain = run_text(entry, "enter", ENTRY_SCOPE)
         self._enter: Callable[..., tuple[Any, ...] | None] = plain if self._library.enters_plain else _never
         self.parameters = (*(s.name for s in self.program.arguments), *self.program.given)
         self._allowed = frozenset(self.parameters) | {a.name if isinstance(a, Symbol) else a for a in accept}
@@ -119,6 +122,7 @@ class Compiled:
         try:
             if ready is None:
                 ready = self._library.arguments(self.program, arguments)
+                check_demands(self._demands, self.program, ready)
             return self._run(*ready)
         except self._library.failures as error:
             raise DomainError(f"the result is not defined at these values: {str(error).lower()}") from error

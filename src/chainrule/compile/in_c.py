@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from chainrule.compile.assembly import formulas
 from chainrule.compile.c_functions import C_FUNCTIONS, NEEDS
+from chainrule.compile.demands import Demand, all_demands
 from chainrule.compile.loop_code import LoopCode
 from chainrule.compile.loop_language import At, Scope, lacking
 from chainrule.compile.lower import lower
@@ -29,6 +30,7 @@ isinf lgamma tgamma erfc hypot floor ceil rint round trunc fmin fmax fmod fdim l
 nearbyint ilogb frexp ldexp exp2 log2 log10 carg cimag conj cproj creal REAL exit abort atoi
 """
 NO_POSITION = 2  # what a function returns that was given a position which is not on its axis
+TOO_SHORT = 3  # the same for an axis that has fewer entries than are read
 END = "done"  # the label behind which memory is given back
 TAKEN = set(WORDS.split()) | set("ijklmnopqrstu")  # what C, its library and the loops call something else
 
@@ -155,7 +157,8 @@ def code_in_c(exprs: tuple[Expr, ...], name: str) -> str:
     results = [stem] if len(exprs) == 1 else [f"{stem}{k}" for k in range(len(exprs))]
     code = CCode(program, names, results)
     body = code.body()
-    head, tail = _memory(code), _copies(code)
+    checks = [f"if ({names.size(d.size)} < {names.size(d.least)}) return {TOO_SHORT};" for d in all_demands(program)]
+    head, tail = [*checks, *_memory(code)], _copies(code)
     parameters = _parameters(program, names, results)
     text = "\n".join([*head, *body, *tail])
     unused = [p.split()[-1].lstrip("*") for p in parameters]
@@ -168,11 +171,19 @@ def code_in_c(exprs: tuple[Expr, ...], name: str) -> str:
     lines = [f"    {line}" for line in (*silent, *head, *body, *tail, "return status;")]
     lines = [line.strip() if line.endswith(f" {END}:") else line for line in lines]
     words = formulas(exprs).replace("# ", " * ").replace("*/", "* /").rstrip("\n")
-    fails = f", or {NO_POSITION} if a position is not on its axis" if code.refuses else ""
-    comments.append(f" * returns 0{',' if fails else ', or'} 1 if there is no memory{fails}")
+    fails = ["1 if there is no memory", *[f"{NO_POSITION} if a position is not on its axis"] * code.refuses]
+    fails += [f"{TOO_SHORT} if an axis is too short: {_short(all_demands(program), names)}"] * bool(checks)
+    comments.append(" * returns 0, " + ", ".join([*fails[:-1], f"or {fails[-1]}"]))
     about = "\n".join(["/*", *([words] if words else []), *comments, " */"])
     function = f"int {name}({', '.join(parameters)})\n{{\n    int status = 0;\n" + "\n".join(lines) + "\n}\n"
     return "\n".join([_HEAD.replace("NAME", name), *(C_FUNCTIONS[f].lstrip("\n") for f in called), about, function])
+
+
+def _short(demands: Sequence[Demand], names: Names) -> str:
+    """Say which axes those are."""
+    return ", ".join(
+        dict.fromkeys(f"{shape_words((d.size,), names)} < {shape_words((d.least,), names)}" for d in demands)
+    )
 
 
 def _parameters(program: Program, names: Names, results: Sequence[str]) -> list[str]:

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from string import Template
 
 from chainrule.compile.assembly import LIBRARIES, assembled, formulas
+from chainrule.compile.demands import all_demands
 from chainrule.compile.loop_code import LoopCode
 from chainrule.compile.loop_language import At, Scope, lacking
 from chainrule.compile.lower import lower
 from chainrule.compile.positions import with_checks
-from chainrule.compile.program import Map
+from chainrule.compile.program import Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.scalar_code import in_numba
 from chainrule.compile.source import argument_comments, parameters, readable_names
-from chainrule.compile.writing import literal
+from chainrule.compile.writing import Names, literal
 from chainrule.expression.node import Expr
 from chainrule.expression.op import Op
 from chainrule.expression.shape import Scalar, Shape
@@ -118,6 +119,14 @@ class NumbaCode(LoopCode):
         self.assigned(inner, f"{name}{at}", Template(line).substitute(named, xp="np"))
 
 
+def _checks(program: Program, names: Names) -> list[str]:
+    """Write what is asked of sizes: code that numba compiles would read beyond an axis, or call the largest -inf."""
+    lines = []
+    for size, least, words in all_demands(program):
+        lines += [f"if {names.size(size)} < {names.size(least)}:", f'    raise ValueError("{words}")']
+    return lines
+
+
 def code_in_numba(exprs: tuple[Expr, ...], name: str) -> str:
     """Return a Python file with one compiled function of all expressions."""
     program = with_checks(unfolded(lower(*exprs)))
@@ -131,7 +140,8 @@ def code_in_numba(exprs: tuple[Expr, ...], name: str) -> str:
     for p, (k, own) in enumerate(zip(program.outputs, list(results), strict=True)):
         results[p] = f"{own}.copy()" if own in seen and program.instructions[k].shape else own
         seen.add(own)
-    text = "\n".join([*body, *results])
+    checks = _checks(program, names)
+    text = "\n".join([*checks, *body, *results])
     pairs = zip(names.arguments, program.arguments, strict=True)
     arrays = [own for k, (own, s) in enumerate(pairs) if s.shape and k not in program.positions]
     head = [f"dtype = {arrays[0]}.dtype" if arrays else "dtype = np.float64"] if "dtype)" in text else []
@@ -140,7 +150,7 @@ def code_in_numba(exprs: tuple[Expr, ...], name: str) -> str:
         if place is not None and re.search(rf"\b{names.sizes[size]}\b", text):
             head.append(f"{names.sizes[size]} = {names.arguments[place[0]]}.shape[{place[1]}]")
     comments = argument_comments(program, names, ", positions from 0: any integers")
-    lines = [*comments, *head, *body, f"return {', '.join(results)}"]
+    lines = [*comments, *head, *checks, *body, f"return {', '.join(results)}"]
     function = f"{HEADER}def {name}({', '.join(parameters(program, names))}):\n" + "".join(f"    {x}\n" for x in lines)
     called = [source for own, source in FUNCTIONS.items() if f"{own}(" in text]
     needs_scipy = "# np.linalg in numba needs SciPy\n" * ("np.linalg" in text or bool(helpers))

@@ -14,19 +14,19 @@ from chainrule.expression.shape import Size
 
 def sizes_above_zero(program: Program) -> list[Size]:
     """Return the sizes of the axes from which a loop takes what is not there if they have no entries."""
-    return list(dict.fromkeys(size for op, size in _axes(program) if op.loop.gather and not op.loop.gather.of_none))
+    return list(dict.fromkeys(n for op, n in reduced_axes(program) if op.loop.gather and not op.loop.gather.of_none))
 
 
 def missing_entries(program: Program, arguments: Sequence[Any]) -> DomainError | None:
     """Return the error of an operation whose axis has no entries for these arguments; None if each has some."""
     sizes = program.extents(arguments)
-    for op, size in _axes(program):
+    for op, size in reduced_axes(program):
         if extent_of(size, sizes) == 0:
             return DomainError(f"{op.name} is not defined for an axis without entries", found=f"{size} = 0")
     return None
 
 
-def _axes(program: Program) -> list[tuple[Op, Size]]:
+def reduced_axes(program: Program) -> list[tuple[Op, Size]]:
     """Return the operations that read a whole axis, each with the size of that axis."""
     found = []
     for step in program.instructions:

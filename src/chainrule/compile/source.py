@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from chainrule.compile.demands import Demand
 from chainrule.compile.dialects import IN_NUMPY, Dialect
 from chainrule.compile.primitives import Primitives
 from chainrule.compile.program import Load, Program
@@ -206,10 +207,11 @@ def _is_expanded(program: Program, k: int, numbers: set[int]) -> bool:
 
 
 # --- the way in
-def entry_text(program: Program, names: Names) -> str:
+def entry_text(program: Program, names: Names, demands: Sequence[Demand] = ()) -> str:
     """Return the source of a function that returns the arguments if they can be used as they are, else None.
 
-    They can if all are arrays of one float type in the right shapes; a Python number takes their type.
+    They can if all are arrays of one float type in the right shapes, and sizes are as large as is asked; a
+    Python number takes their type.
     """
     pairs = list(zip(names.arguments, program.arguments, strict=True))
     arrays = [(own, symbol.shape) for own, symbol in pairs if symbol.shape]
@@ -219,6 +221,7 @@ def entry_text(program: Program, names: Names) -> str:
         lines = [*_type_lines([own for own, _ in arrays]), *_shape_lines(arrays, names)]
         lines += [_number_line(own) for own, symbol in pairs if not symbol.shape]
         lines += [_unless(f"{own}.__class__ is int and {own} >= 0") for own in (names.sizes[n] for n in program.given)]
+        lines += [_unless(f"{names.size(d.size)} >= {names.size(d.least)}") for d in demands]
         lines.append(f"return ({''.join(f'{own}, ' for own in parameters(program, names))})")
     return f"def enter({', '.join(parameters(program, names))}):\n{textwrap.indent(chr(10).join(lines), '    ')}\n"
 

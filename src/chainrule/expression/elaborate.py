@@ -30,7 +30,7 @@ from chainrule.expression.report import sentence
 from chainrule.expression.shape import Shape, as_shape, exact
 from chainrule.expression.sizes import Axes, SizeVariable, name_sizes, shape_of, shifted, show_axes, tie
 from chainrule.expression.spelling import spell_out
-from chainrule.expression.survey import Survey, is_constant_name, names_in, survey
+from chainrule.expression.survey import Survey, is_constant_name, names_in, sized_names, survey
 from chainrule.syntax.tree import Binary, Bound, Call, Cases, Formula, Index, Name, Num, Sequence, Slice, Tree, Unary
 
 MAX_NESTING = 100  # brackets, indices and calls inside one another
@@ -165,6 +165,7 @@ class Elaboration:
     def index(self, tree: Index) -> Value:
         """Entries or rows under a Σ."""
         base = tree.base
+        self._check_slices(tree)
         rows = isinstance(base, Name) and base.name not in self.declared and self.kinds.get(base.name) == "rows"
         if isinstance(base, Name) and rows:
             whole = replace(self.symbol(base.name.upper(), base.span, rank=2), tree=base)
@@ -178,9 +179,26 @@ class Elaboration:
 
     def positions(self, tree: Tree) -> Value | None:
         """Return the array of positions that stands in an index, or None for a place counted in sizes."""
-        if isinstance(tree, Name) and (tree.name in self.declared or tree.name in self.found.positions):
-            return None if tree.name in self.context.sizes.named else self.value(tree)
-        return self.value(tree) if isinstance(tree, Index | Call) else None
+        if isinstance(tree, Index | Call) or any(self._holds_positions(name) for name in names_in(tree)):
+            return self.value(tree)
+        return None
+
+    def _check_slices(self, tree: Index) -> None:
+        """Slices end at sizes. Raises: DomainError for an array."""
+        for name in (name for index in tree.indices if isinstance(index, Slice) for name in sized_names(index)):
+            if self.declared.get(name.name) and name.name not in self.context.sizes.named:
+                raise DomainError(
+                    f"{name.name} is an array, and a slice ends at a whole number or a size",
+                    text=self.formula.text,
+                    spans=(name.span,),
+                    expected="x[1:], x[:n - 1]",
+                    found=name.name,
+                    hint=f"positions stand in an index alone: x[{name.name}]",
+                )
+
+    def _holds_positions(self, name: str) -> bool:
+        """True for a symbol in an index that is no size: 2*i are positions if i is an array."""
+        return (name in self.declared or name in self.found.positions) and name not in self.context.sizes.named
 
     def bound(self, tree: Bound) -> Value:
         """Σ, Π, max or min over indices."""

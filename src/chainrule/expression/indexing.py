@@ -15,7 +15,10 @@ from chainrule.expression.node import Expr
 from chainrule.expression.rearranging import expand_dims
 from chainrule.expression.shape import Size
 from chainrule.expression.sizes import SizeVariable, combined, difference, shifted, unify
+from chainrule.expression.survey import sized_names
 from chainrule.syntax.tree import Binary, Index, Name, Slice, Tree
+
+NEVER_SIZES = frozenset("ij")  # letters that are indices, whose sum is missing
 
 
 def picked(context: Context, labels: Sequence[Label], whole: Value, tree: Index, computed: Computed) -> Value:
@@ -41,7 +44,7 @@ def picked(context: Context, labels: Sequence[Label], whole: Value, tree: Index,
         if isinstance(index, Slice):
             value = _sliced(context, value, axis, index, tree.one_based)
             found.insert(0, None)
-        elif (running := _running(labels, index)) is not None:
+        elif (running := _running(context, labels, index)) is not None:
             label, offset = running
             value = _run(context, value, axis, label, offset)
             found.insert(0, label)
@@ -80,16 +83,29 @@ def with_new_axes(context: Context, value: Value, tree: Index) -> Value:
 
 
 # --- an index of a Σ
-def _running(labels: Sequence[Label], index: Tree) -> tuple[Label, int] | None:
-    """Return the label and the number added to it, or None if the index is bound by no sum."""
-    for label in reversed(labels):
-        if isinstance(index, Name) and index.name == label.name:
-            return label, 0
-        if isinstance(index, Binary) and isinstance(index.left, Name) and index.left.name == label.name:
-            number = literal(index.right)
-            if index.operator in "+-" and number is not None and number.denominator == 1:
-                return label, int(number if index.operator == "+" else -number)
-    return None
+def _running(context: Context, labels: Sequence[Label], index: Tree) -> tuple[Label, int] | None:
+    """Return the label and the number added to it, or None if the index is bound by no sum.
+
+    Raises: DomainError for another use of the label, such as 2i.
+    """
+    names = {name.name for name in sized_names(index)}
+    label = next((label for label in reversed(labels) if label.name in names), None)
+    if label is None:
+        return None
+    if isinstance(index, Name):
+        return label, 0
+    if isinstance(index, Binary) and isinstance(index.left, Name) and index.left.name == label.name:
+        number = literal(index.right)
+        if index.operator in "+-" and number is not None and number.denominator == 1:
+            return label, int(number if index.operator == "+" else -number)
+    raise DomainError(
+        "an index of a sum stands in an index alone, or with a whole number added",
+        text=context.text,
+        spans=(index.span,),
+        expected=f"{label.name}, {label.name} + 1 or {label.name} - 1",
+        found=context.text[index.span.start : index.span.end],
+        hint="in NumPy text, x[::2] are the entries in steps of 2, and x[::-1] those from the end",
+    )
 
 
 def _run(context: Context, value: Value, axis: int, label: Label, offset: int) -> Value:
@@ -121,15 +137,16 @@ def _taken(value: Value, axis: int, start: SizeVariable, length: SizeVariable) -
 
 
 def _entry(context: Context, value: Value, axis: int, index: Tree, one_based: bool) -> Value:
-    if isinstance(index, Name) and index.name not in context.sizes.named:
-        raise DomainError(
-            f"the index {index.name} is not bound by a sum",
-            text=context.text,
-            spans=(index.span,),
-            expected="an index of a surrounding Σ, or a whole number",
-            found=index.name,
-            hint=_hint_of_index(context, index.name),
-        )
+    for name in sized_names(index):
+        if name.name not in context.sizes.named and (name is index or name.name in NEVER_SIZES):
+            raise DomainError(
+                f"the index {name.name} is not bound by a sum",
+                text=context.text,
+                spans=(name.span,),
+                expected="an index of a surrounding Σ, or a whole number",
+                found=name.name,
+                hint=_hint_of_index(context, name.name, name is index),
+            )
     place = shifted(_end(context, value.axes[axis], index), -1 if one_based else 0)
     position = axis + len(value.labels)
 
@@ -140,10 +157,10 @@ def _entry(context: Context, value: Value, axis: int, index: Tree, one_based: bo
     return Value(axes, make, (value,), value.labels, "", value.tree)
 
 
-def _hint_of_index(context: Context, name: str) -> str:
+def _hint_of_index(context: Context, name: str, alone: bool) -> str:
     if context.oriented and not context.one_based:
         return f"write \\sum_{{{name}=1}}^N, or say what the symbol stands for with symbols="
-    return f"say that {name} is an array of positions: shapes={{{name!r}: 'N'}}, or call it idx"
+    return f"say that {name} is an array of positions: shapes={{{name!r}: 'N'}}" + ", or call it idx" * alone
 
 
 def _sliced(context: Context, value: Value, axis: int, index: Slice, one_based: bool) -> Value:

@@ -21,6 +21,8 @@ def stable_softmax(z: Any, xp: Any) -> Any:
 def stable_logsumexp(z: Any, xp: Any) -> Any:
     """log(sum(exp(z))) along the last axis, shifted by the largest entry so that nothing overflows."""
     top = z.max(axis=-1, keepdims=True, initial=-xp.inf)
+    if not z.shape[-1]:  # log 0, without a warning
+        return top[..., 0]
     return top[..., 0] + xp.log(xp.exp(z - top).sum(axis=-1))
 
 
