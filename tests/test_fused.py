@@ -241,8 +241,8 @@ def test_every_operation_on_entries() -> None:
     values = {"X": np.random.default_rng(0).uniform(-0.95, 0.95, (21, 40))}
     agree(inside, {"X": np.abs(values["X"])}, rtol=1e-12)
     agree(inside, values, rtol=1e-12)
-    (step,) = [s for s in both(inside)[0]._run.steps if hasattr(s, "_kernels")]
-    assert None not in step._kernels.values(), "it ran as a kernel"
+    (step,) = [s for s in both(inside)[0]._run.steps if hasattr(s, "kernels")]
+    assert None not in step.kernels.made.values(), "it ran as a kernel"
 
 
 def test_every_operation_of_rows() -> None:

@@ -40,14 +40,17 @@ class Apart:
     sources: tuple[int, ...]
 
 
-def told_apart(program: Program) -> Iterator[Apart]:
+def told_apart(program: Program, products: bool = False) -> Iterator[Apart]:
     """Yield the program with names for axes that are free of each other, as far as there are any.
 
-    First with each argument as one array; then with those as two that are read in two ways, as in A + Aᵀ. Products of
-    matrices stay as they are, and what multiplies matrices and vectors and no more: BLAS is at its best with all rows.
+    First with each argument as one array; then with those as two that are read in two ways, as in A + Aᵀ. What
+    multiplies matrices and vectors and no more stays as it is, and without `products` what multiplies matrices: BLAS is
+    at its best with all rows.
     """
     steps = program.instructions
-    if any(_is_of_matrices(step) for step in steps) or not any(_is_on_entries(step, program) for step in steps):
+    if not any(_is_on_entries(step, program) for step in steps):
+        return
+    if not products and any(_is_of_matrices(step) for step in steps):
         return
     whole = Apart(program, tuple(range(len(program.arguments))))
     for candidate in (whole, _read_apart(program)):

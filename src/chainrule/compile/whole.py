@@ -19,7 +19,7 @@ import numpy as np
 from chainrule.compile.execute import run_text
 from chainrule.compile.grouping import CALL
 from chainrule.compile.in_numba import FUNCTIONS, NumbaCode
-from chainrule.compile.kernel import HEADER
+from chainrule.compile.kernel_text import HEADER
 from chainrule.compile.loop_language import Scope
 from chainrule.compile.loops import Loop, Nest
 from chainrule.compile.machine import Kernel
