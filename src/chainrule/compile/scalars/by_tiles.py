@@ -118,7 +118,7 @@ def column(out: Any, left: Any, right: Any, j: Any, width: Any, size: Any, depth
         block(out, left, right, i, j, width, 1, depth)
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", inline="never")
 def columns(out: Any, left: Any, right: Any, size: Any, depth: Any) -> None:
     """Write out[i, j] += Σ_k left[i, k]·right[k, j] for i < size and k < depth, entries of rows beside each other."""
     width = out.shape[1]
