@@ -261,8 +261,8 @@ def test_every_operation_on_entries() -> None:
     agree(inside, {"X": np.abs(values["X"])}, rtol=1e-12)
     values["X"][3, :5] = np.nan, np.inf, -np.inf, 0, -0.0
     agree(inside, values, rtol=1e-12)
-    (step,) = [s for s in both(inside)[0]._run.steps if hasattr(s, "_kernels")]
-    assert None not in step._kernels.values(), "it ran as a kernel"
+    (step,) = [s for s in both(inside)[0]._run.steps if hasattr(s, "kernels")]
+    assert None not in step.kernels.made.values(), "it ran as a kernel"
 
 
 def test_every_operation_of_rows() -> None:

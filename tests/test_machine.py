@@ -280,7 +280,7 @@ def test_a_new_process_finds_the_functions_of_its_c_library(tmp_path: Path) -> N
 @pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 6, 7, 10, 13])
 def test_rows_lie_in_lanes(columns: int, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = by_numba(monkeypatch)
-    before = import_module("chainrule.compile.kernel").compiled_text("turned")
+    before = import_module("chainrule.compile.kernel_text").compiled_text("turned")
     made = kernel("lanes, rows", "turned(lanes, rows)", before=before)
     base = np.arange(2 * 21 * (columns + 3), dtype=kind).reshape(42, columns + 3)
     for rows in (base[:21, :columns].copy(), base[::2, 1 : columns + 1], base[:21, :columns].copy("F"), base[:5, :1]):

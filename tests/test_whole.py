@@ -173,11 +173,11 @@ def test_only_what_is_called_is_compiled(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(machine, "llvm_module", lambda text, layout: (texts.append(text), whole(text, layout))[1])
     cost = cr.parse("mean((y - sin(X @ w + b))**2)", shapes=ROWS)
     f = cr.compile(cost, backend="numba")
-    (rows,) = [step for step in f._run.steps if hasattr(step, "_kernels")]
+    (rows,) = [step for step in f._run.steps if hasattr(step, "kernels")]
     f(**little([cost]))
-    assert not rows._kernels and len(texts) == 1
+    assert not rows.kernels.made and len(texts) == 1
     f(**arrays([cost], N=5000))
-    assert len(rows._kernels) == 1
+    assert len(rows.kernels.made) == 1
     g = cr.compile(cr.parse("mean((y - cos(X @ w + b))**2)", shapes=ROWS), backend="numba")
     texts.clear()
     g(**arrays([cost], N=5000))

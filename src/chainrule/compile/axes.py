@@ -28,13 +28,13 @@ class Apart:
     sources: tuple[int, ...]
 
 
-def told_apart(program: Program) -> Iterator[Apart]:
+def told_apart(program: Program, products: bool = False) -> Iterator[Apart]:
     """Yield the program with names for axes that are free of each other, as far as there are any.
 
-    First with each argument as one array; then with those as two that are read in two ways, as in A + Aᵀ. Products of
-    matrices stay as they are: BLAS is at its best with all rows.
+    First with each argument as one array; then with those as two that are read in two ways, as in A + Aᵀ. Without
+    `products`, what multiplies matrices stays as it is: BLAS is at its best with all rows.
     """
-    if any(_is_of_matrices(step) for step in program.instructions):
+    if not products and any(_is_of_matrices(step) for step in program.instructions):
         return
     whole = Apart(program, tuple(range(len(program.arguments))))
     for candidate in (whole, _read_apart(program)):

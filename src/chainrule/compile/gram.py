@@ -13,7 +13,8 @@ import numpy as np
 
 from chainrule.compile import large
 from chainrule.compile.blocks import Cut, over_chunks
-from chainrule.compile.kernel import HEADER, KINDS, compiled_text
+from chainrule.compile.kernel import KINDS
+from chainrule.compile.kernel_text import HEADER, compiled_text
 from chainrule.compile.llvm_tiles import registers
 from chainrule.compile.machine import Kernel
 from chainrule.compile.reuse import Reused

@@ -11,10 +11,12 @@ import ast
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from chainrule.compile.llvm_functions import call, is_apart
 from chainrule.compile.llvm_lanes import VECTOR_FUNCTIONS
 from chainrule.compile.llvm_values import BYTES, TYPES, Code, Module, Unwritten, Value, View, joined, kind_of
 
@@ -353,10 +355,17 @@ class Body:
         return self.code.cast(x, own) if isinstance(x, Value) else kind(x)
 
     def _inlined(self, function: ast.FunctionDef, arguments: Sequence[Any]) -> Any:
+        if is_apart(function):
+            return call(self.module, self.code, function, arguments, partial(self._apart, function))
         names = [a.arg for a in function.args.args]
         body = Body(self.module, self.code, dict(zip(names, arguments, strict=True)), self.kept)
         body.run_function(function)
         return body.result
+
+    def _apart(self, function: ast.FunctionDef, code: Code, names: dict[str, Any]) -> bool:
+        body = Body(self.module, code, names)
+        body.run_function(function)
+        return not body.kept and body.result is None
 
 
 def options(function: ast.FunctionDef) -> list[ast.keyword]:

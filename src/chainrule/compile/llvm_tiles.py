@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from itertools import product
 from typing import Any
@@ -150,37 +150,60 @@ def _write_row(code: Code, lanes: View, k: Any, at: Any, found: Value) -> None:
         code.store(one, lanes.kind, code.entry(lanes, [k, code.binary("+", at, b)]))
 
 
-def outer(code: Code, *arguments: Any) -> None:
+def outer(
+    code: Code, total: View, lanes: View, rows: View, ahead: View, following: Any, k: Any, j: Any, *rest: Any
+) -> None:
     """Write total[k + a, j + b] += Σ_i lanes[k + a, i]·rows[i, j + b] for a < steps, b < width and i < size.
 
-    The arguments are total, lanes, rows, ahead, next, k, j, width, steps, size. Entries of a row lie beside each other
-    in `total` and `rows`. Meanwhile columns j + b of ahead[next + i] are asked for, which need not exist.
+    `rest` is width, steps, size. Entries of a row lie beside each other in `total` and `rows`. Meanwhile columns j + b
+    of ahead[following + i] are asked for, which need not exist.
     """
-    *views, following, k, j, width, steps, size = arguments
-    length, most = _Vectors(code, views[0].kind).length, registers()[1]
+    width, steps, size = rest
+
+    def strip(first: Value, masks: Sequence[Value | None]) -> None:
+        length = len(masks) * registers()[0]
+        at = code.binary("+", j, first)
+        ask = partial(_ask_ahead, code, ahead, following, at, length)
+        _outer(code, (total, lanes, rows), (k, at), masks, (steps, size), ask)
+
+    _by_strips(code, rows.kind, width, strip)
+
+
+def block(code: Code, out: View, left: View, right: View, i: Any, j: Any, *rest: Any) -> None:
+    """Write out[i + a, j + b] += Σ_k left[i + a, k]·right[k, j + b] for a < steps, b < width and k < depth.
+
+    `rest` is width, steps, depth. Entries of a row lie beside each other in `out` and `right`.
+    """
+    width, steps, depth = rest
+
+    def strip(first: Value, masks: Sequence[Value | None]) -> None:
+        _outer(code, (out, left, right), (i, code.binary("+", j, first)), masks, (steps, depth))
+
+    _by_strips(code, right.kind, width, strip)
+
+
+def _by_strips(code: Code, kind: str, width: Any, write: Callable[[Any, Sequence[Value | None]], None]) -> None:
+    """Take as many vectors of columns at a time as there are registers for; unknown widths by one, the last in part."""
+    length, most = _Vectors(code, kind).length, registers()[1]
     if isinstance(width, int):
         for first in range(0, width, most * length):
-            masks = [None] * min(most, (width - first) // length)
-            _outer(code, views, (following, k, code.binary("+", j, first)), masks, steps, size)
+            write(first, [None] * min(most, (width - first) // length))
         return
-
-    def rest(first: Value) -> None:
-        mask = _Vectors(code, views[0].kind).first(code.binary("-", width, first))
-        _outer(code, views, (following, k, code.binary("+", j, first)), [mask], steps, size)
-
-    code.each(0, width, length, rest)
+    code.each(
+        0, width, length, lambda first: write(first, [_Vectors(code, kind).first(code.binary("-", width, first))])
+    )
 
 
 def _outer(
     code: Code,
     views: Sequence[View],
-    at: tuple[Any, Any, Any],
+    at: tuple[Any, Any],
     masks: Sequence[Value | None],
-    steps: int,
-    size: Any,
+    extents: tuple[int, Any],
+    ask: Callable[[Value], None] | None = None,
 ) -> None:
     """The same for as many vectors of columns as there are masks: their sums are held while all rows go by."""
-    (total, lanes, rows, ahead), (following, k, j) = views, at
+    (total, lanes, rows), (k, j), (steps, size) = views, at, extents
     vectors, numbers = _Vectors(code, rows.kind), [code.binary("+", k, a) for a in range(steps)]
     columns = [(b * vectors.length, mask) for b, mask in enumerate(masks)]
     tops = [code.entry(total, [number, j]) for number in numbers]
@@ -191,7 +214,8 @@ def _outer(
 
     def step(i: Value) -> None:
         row = code.moved(start, "i8", code.binary("*", i, pace))
-        _ask_for(code, ahead, (code.binary("+", following, i), j), len(masks) * vectors.length * vectors.align)
+        if ask is not None:
+            ask(i)
         xs = [vectors.read(code.moved(row, rows.kind, b), mask) for b, mask in columns]
         spread = [vectors.spread(code.entry(lanes, [number, i])) for number in numbers]
         for (factor, x), (_, _, held) in zip(product(spread, xs), sums, strict=True):
@@ -200,6 +224,10 @@ def _outer(
     code.each(0, size, 1, step)
     for place, mask, held in sums:
         vectors.write(code.load(vectors.kind, held), place, mask)
+
+
+def _ask_ahead(code: Code, ahead: View, following: Any, j: Any, length: int, i: Value) -> None:
+    _ask_for(code, ahead, (code.binary("+", following, i), j), length)
 
 
 def _ask_for(code: Code, view: View, at: tuple[Any, Any], size: int) -> None:
@@ -220,4 +248,4 @@ def zeros(code: Code, kind: str) -> str:
     return place
 
 
-TILES: dict[str, Callable[..., None]] = {"dots": dots, "outer": outer}
+TILES: dict[str, Callable[..., None]] = {"dots": dots, "outer": outer, "block": block}

@@ -60,6 +60,7 @@ class Module:
 
     functions: dict[str, ast.FunctionDef] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)  # the functions that are called, by name
 
 
 def kind_of(x: Any) -> str:

@@ -20,7 +20,7 @@ from chainrule.compile.across import TiledCode
 from chainrule.compile.execute import run_text
 from chainrule.compile.grouping import CALL
 from chainrule.compile.in_numba import FUNCTIONS
-from chainrule.compile.kernel import HEADER, compiled_text
+from chainrule.compile.kernel_text import HEADER, compiled_text
 from chainrule.compile.loop_language import Scope
 from chainrule.compile.loops import Loop, Nest
 from chainrule.compile.machine import Kernel
