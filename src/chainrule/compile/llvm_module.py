@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compile.llvm_functions import Array, Parameters
-from chainrule.compile.llvm_text import Body
+from chainrule.compile.llvm_text import Body, options
 from chainrule.compile.llvm_values import BYTES, TYPES, Code, Module, Value
 
 HEADER = object.__basicsize__  # bytes of an array before the pointer to its entries
@@ -88,13 +88,9 @@ def llvm_module(text: str, layout: Layout) -> str:
     lines = "\n".join(_whole(code, body.kept))
     head = f"define internal i32 @kernel({', '.join([*parameters.texts, f'ptr noalias {RESULTS}'])}) noinline nounwind"
     declared = [f"declare {text}" for text in (*PYTHON.values(), *sorted(code.called.values()))]
-    entry = _entry(layout, len(results), "nogil=True" in map(ast.unparse, _keywords(function)))
+    entry = _entry(layout, len(results), "nogil=True" in map(ast.unparse, options(function)))
     kernel = [f"{head} {{\n{lines}\n}}", "", *module.written.values()]
     return "\n".join([f"@{NONE} = external global i8", *declared, "", *kernel, *entry, *code.hints])
-
-
-def _keywords(function: ast.FunctionDef) -> list[ast.keyword]:
-    return [word for d in function.decorator_list if isinstance(d, ast.Call) for word in d.keywords]
 
 
 def _whole(code: Code, kept: Sequence[str]) -> list[str]:

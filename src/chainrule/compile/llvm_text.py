@@ -62,10 +62,9 @@ class Body:
     def run_function(self, function: ast.FunctionDef) -> None:
         """Write the lines of a function, with the freedom that its decorator leaves to LLVM."""
         outer, self.code.flags = self.code.flags, ""
-        for decorator in function.decorator_list:
-            for keyword in decorator.keywords if isinstance(decorator, ast.Call) else []:
-                if keyword.arg == "fastmath":
-                    self.code.flags = "".join(f"{flag} " for flag in sorted(ast.literal_eval(keyword.value)))
+        for option in options(function):
+            if option.arg == "fastmath":
+                self.code.flags = "".join(f"{flag} " for flag in sorted(ast.literal_eval(option.value)))
         self.run(function.body)
         self.code.flags = outer
 
@@ -152,13 +151,14 @@ class Body:
         self.code.store(value, known.kind, known.place)
 
     def _fill(self, view: View, value: Any) -> None:
-        def rest(at: tuple[Any, ...]) -> None:
-            if len(at) == len(view.shape):
-                self.code.store(value, view.kind, self.code.entry(view, at))
-            else:
-                self.code.each(0, view.shape[len(at)], 1, lambda index: rest((*at, index)))
+        self._every(view.shape, lambda at: self.code.store(value, view.kind, self.code.entry(view, at)))
 
-        rest(())
+    def _every(self, shape: Sequence[Any], write: Callable[[tuple[Any, ...]], None], at: tuple[Any, ...] = ()) -> None:
+        """Write loops over all indices that begin with these."""
+        if len(at) == len(shape):
+            write(at)
+        else:
+            self.code.each(0, shape[len(at)], 1, lambda index: self._every(shape, write, (*at, index)))
 
     # --- values
     def value(self, node: ast.expr) -> Any:
@@ -321,16 +321,12 @@ class Body:
         code.begin(f"made{number}")
 
     def _copied(self, view: View) -> View:
-        copy = self._made(view.shape, view.kind)
-        code = self.code
+        copy, code = self._made(view.shape, view.kind), self.code
 
-        def rest(at: tuple[Any, ...]) -> None:
-            if len(at) == len(view.shape):
-                code.store(code.load(view.kind, code.entry(view, at)), view.kind, code.entry(copy, at))
-            else:
-                self.code.each(0, view.shape[len(at)], 1, lambda index: rest((*at, index)))
+        def write(at: tuple[Any, ...]) -> None:
+            code.store(code.load(view.kind, code.entry(view, at)), view.kind, code.entry(copy, at))
 
-        rest(())
+        self._every(view.shape, write)
         return copy
 
     # --- calls
@@ -370,6 +366,11 @@ class Body:
         body = Body(self.module, code, names)
         body.run_function(function)
         return not body.kept and body.result is None
+
+
+def options(function: ast.FunctionDef) -> list[ast.keyword]:
+    """Return what the decorators of a function say."""
+    return [word for d in function.decorator_list if isinstance(d, ast.Call) for word in d.keywords]
 
 
 def _is_alone(node: ast.expr) -> bool:
