@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 import chainrule  # noqa: F401 - fills the catalogue and the views
+from chainrule.compile.kernel_files import VARIABLE
 from chainrule.evaluate import evaluate
 from chainrule.expression.node import Expr
 
@@ -28,6 +30,22 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if NAMED and report.skipped:
         report.outcome = "failed"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Machine code is neither taken from the user's cache nor left there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("kernels")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def always_kernels() -> Iterator[None]:
+    """Kernels on little data too, which otherwise has a function of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_module("chainrule.compile.whole"), "LITTLE_BESIDE_KERNELS", -1)
+        yield
 
 
 def directional_difference(e: Expr, name: str, values: dict, direction: np.ndarray, h: float = 1e-5) -> np.ndarray:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from chainrule.compile.program import Load
 from chainrule.expression.node import Expr
 
 pytest.importorskip("numba")
+pytestmark = pytest.mark.usefixtures("always_kernels")
 
 A, B = cr.matrix("A", "n", "n"), cr.matrix("B", "n", "n")
 x, y, k = cr.vector("x", "n"), cr.vector("y", "n"), cr.vector("k", "m")
@@ -35,13 +34,18 @@ WITH_ROWS: dict[str, Callable[[], Expr]] = {
     "rows by a softmax of a vector": lambda: cr.diag(cr.softmax(x)) @ A,
     "a layer, by its weights": lambda: cr.grad(cr.sum((y - cr.tanh(A @ x)) ** 2), "A"),
     "mean of the rows": lambda: cr.mean(A, axis=0) + x,
+    "tanh(Ax) and its derivative along y": lambda: cr.jvp(cr.tanh(A @ x), "x", "y"),
+    "the gradient of a sum of tanh(Ax)": lambda: cr.grad(cr.sum(cr.tanh(A @ x)), "x"),
+    "two layers along y": lambda: cr.jvp(cr.tanh(B @ cr.tanh(A @ x)), "x", "y"),
     "columns of the transpose": lambda: cr.sum(cr.sigmoid(A.T) * x, axis=0) + A @ y,
 }
 WITHOUT: dict[str, Callable[[], Expr]] = {
     "a product": lambda: A @ A,
     "a product of entries": lambda: cr.tanh(A @ B) * A.T,
     "softmax(Ax)": lambda: cr.softmax(A @ x),
+    "softmax(Ax) along y": lambda: cr.jvp(cr.softmax(A @ x), "x", "y"),
     "log sum exp of Ax, its gradient": lambda: cr.grad(cr.logsumexp(A @ x), "x"),
+    "tanh(Ax)": lambda: cr.tanh(A @ x),
     "a trace": lambda: cr.trace(A),
     "a diagonal": lambda: cr.diag(A) * x,
     "a determinant": lambda: cr.grad(cr.log(cr.det(A)), "A") + A,
@@ -58,15 +62,6 @@ ANY: dict[str, Callable[[], Expr]] = {
     "what stands at positions": lambda: cr.tanh(A[k]) + x,
     "a number and a size": lambda: cr.mean(A @ x) * A + A.T / cr.mean(A),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache of its own, and kernels on little data too, which otherwise has a function of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "CHAINRULE_CACHE", str(tmp_path_factory.mktemp("kernels")))
-        patch.setattr(importlib.import_module("chainrule.compile.whole"), "LITTLE_BESIDE_KERNELS", -1)
-        yield
 
 
 def arrays(e: Expr, n: int, kind: type = np.float64) -> dict[str, np.ndarray]:

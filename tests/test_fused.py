@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pickle
 import subprocess
 import sys
@@ -53,14 +52,11 @@ LOSSES: dict[str, tuple[str, dict[str, object], str]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache of its own, and kernels on little data too, which otherwise has a function of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "CHAINRULE_CACHE", str(tmp_path_factory.mktemp("kernels")))
-        patch.setattr(importlib.import_module("chainrule.compile.whole"), "LITTLE_BESIDE_KERNELS", -1)
-        _compiled.clear()
-        yield
-        _compiled.clear()
+def compiled_here(always_kernels: None) -> Iterator[None]:
+    """What is compiled here runs as kernels, and so is for no other module."""
+    _compiled.clear()
+    yield
+    _compiled.clear()
 
 
 _compiled: dict[tuple[Expr, ...], tuple[object, object]] = {}
@@ -275,8 +271,8 @@ def test_every_operation_on_entries() -> None:
     agree(inside, {"X": np.abs(values["X"])}, rtol=1e-12)
     values["X"][3, :5] = np.nan, np.inf, -np.inf, 0, -0.0
     agree(inside, values, rtol=1e-12)
-    (step,) = [s for s in both(inside)[0]._run.steps if hasattr(s, "_kernels")]
-    assert None not in step._kernels.values(), "it ran as a kernel"
+    (step,) = [s for s in both(inside)[0]._run.steps if hasattr(s, "kernels")]
+    assert None not in step.kernels.made.values(), "it ran as a kernel"
 
 
 def test_every_operation_of_rows() -> None:
@@ -313,6 +309,16 @@ def test_rows_of_any_width_are_added(d: int) -> None:
     values = arrays(exprs, np.float32, N=501, d=d)
     values["X"][[3, 500], [5, 6]] = np.inf, np.nan
     agree(exprs, values, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("N", "d"), [(1, 40), (7, 40), (1003, 40), (1801, 600), (203, 1700)])
+def test_rows_of_any_width_and_number_are_multiplied(N: int, d: int) -> None:
+    """Side by side or one after the other, by one vector or two; what is no number stays in its row."""
+    f = cr.parse("tanh(X @ w)", {"X": ("N", "d"), "w": "d"})
+    for exprs in ((f,), (f, cr.jvp(f, "w", "dw"))):
+        values = arrays(exprs, N=N, d=d)
+        values["X"][[N // 2, N - 1], [5, 6]] = np.inf, np.nan
+        agree(exprs, values)
 
 
 def test_sums_begin_at_zero_in_memory_that_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -36,10 +35,9 @@ IN_NUMPY = large.gram
 
 
 @pytest.fixture(scope="module", autouse=True)
-def in_tiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tiles at every size, in a cache of its own."""
+def in_tiles() -> Iterator[None]:
+    """Tiles at every size."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "CHAINRULE_CACHE", str(tmp_path_factory.mktemp("kernels")))
         patch.setattr(tiled, "FEW", 0)
         patch.setattr(tiled, "FLAT", 1000)
         patch.setattr(tiled, "ALONE", 0)

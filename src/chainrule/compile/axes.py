@@ -11,25 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from chainrule.compile.program import (
-    Combine,
-    Constant,
-    Contract,
-    Divide,
-    Instruction,
-    Length,
-    Load,
-    Map,
-    Program,
-)
+from chainrule.compile.program import BY_SUBSCRIPTS, Contract, Instruction, Load, Map, Program
+from chainrule.compile.rows import Pass, Plan, Stretch
 from chainrule.expression.extent import names_of
 from chainrule.expression.node import Symbol
 from chainrule.expression.shape import Shape, Size
 
 Axis = tuple[int, int]  # an instruction, and which axis of its value
-
-# actions whose axes are tied by their labels alone, and by what an operation says of its core axes
-PLAIN = Load | Length | Constant | Contract | Combine | Divide | Map
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +28,49 @@ class Apart:
     sources: tuple[int, ...]
 
 
-def told_apart(program: Program) -> Iterator[Apart]:
+def told_apart(program: Program, products: bool = False) -> Iterator[Apart]:
     """Yield the program with names for axes that are free of each other, as far as there are any.
 
-    First with each argument as one array; then with those as two that are read in two ways, as in A + Aᵀ. Products of
-    matrices stay as they are, and what multiplies matrices and vectors and no more: BLAS is at its best with all rows.
+    First with each argument as one array; then with those as two that are read in two ways, as in A + Aᵀ. Without
+    `products`, what multiplies matrices stays as it is: BLAS is at its best with all rows.
     """
-    steps = program.instructions
-    if any(_is_of_matrices(step) for step in steps) or not any(_is_on_entries(step, program) for step in steps):
+    if not products and any(_is_of_matrices(step) for step in program.instructions):
         return
     whole = Apart(program, tuple(range(len(program.arguments))))
     for candidate in (whole, _read_apart(program)):
         found = _renamed(candidate.program)
         if found is not None:
             yield _merged(Apart(found, candidate.sources))
+
+
+def reads_less(plan: Plan) -> bool:
+    """True if passes read, or make, matrices by something else than a product, or one for two products or more.
+
+    BLAS, which is at its best at products of matrices and vectors, reads a matrix for each of them.
+    """
+    if any(_is_on_entries(step, part.program) for part in plan.passes for step in part.program.instructions):
+        return True
+    by_rows = all(not axis for part in plan.passes for axis in _matrix_axes(part))
+    passes = sum(len(_matrix_axes(part)) for part in plan.passes)
+    stretches = sum(_readings(step.program) for step in plan.steps if isinstance(step, Stretch))
+    return by_rows and passes + stretches < _readings(plan.program)
+
+
+def _matrix_axes(part: Pass) -> list[int]:
+    """Return the row axes of the matrices whose rows a pass reads."""
+    pairs = zip(part.program.arguments, part.axes, strict=True)
+    return [axis for symbol, axis in pairs if len(symbol.shape) > 1 and axis is not None]
+
+
+def _readings(program: Program) -> int:
+    """Return how many times products read matrices."""
+    return sum(_is_matrix(program, operand) for step in program.products for operand in step.operands)
+
+
+def _is_matrix(program: Program, k: int) -> bool:
+    while program.instructions[k].is_transpose:
+        k = program.instructions[k].operands[0]
+    return isinstance(program.instructions[k].action, Load) and len(program.instructions[k].shape) > 1
 
 
 def _is_of_matrices(step: Instruction) -> bool:
@@ -89,7 +106,7 @@ class _Ties:
             for value, sub in values:
                 for axis, label in enumerate(sub):
                     ties.tie((value, axis), labels.setdefault(label, (value, axis)))
-            ties.fixed |= {axis for axis in labels.values() if not isinstance(step.action, PLAIN)}
+            ties.fixed |= {axis for axis in labels.values() if not isinstance(step.action, BY_SUBSCRIPTS)}
             if isinstance(step.action, Map):
                 ties.tie_core(step, step.action, values)
         return ties

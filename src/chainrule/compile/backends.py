@@ -85,12 +85,12 @@ class NumPy(Backend):
 
 
 class Numba(NumPy):
-    """Compiled loops over rows, which read the data once; what has no independent rows runs in NumPy."""
+    """Compiled loops: over rows, which read the data once, or of little data; all else runs in NumPy."""
 
     name, install = "numba", 'pip install "chainrule[fast]"'
 
     def scope(self) -> dict[str, Any]:
-        """Return the global names. numba itself is imported at the first call. Raises: DomainError without numba."""
+        """Return the global names. LLVM, which numba brings, is loaded by the first call. Raises: DomainError."""
         if find_spec("numba") is None:
             raise DomainError("numba is not installed", expected=self.install)
         from chainrule.compile.gram import gram

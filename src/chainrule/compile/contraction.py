@@ -18,10 +18,7 @@ Labels = frozenset[int]
 Known = Callable[[int, int, Labels], bool]  # is the product of factors a and b, keeping these indices, at hand already?
 
 EXHAUSTIVE = 6  # factors: 3^6 splits are tried in about a millisecond
-MANY, FEW = (
-    1000.0,
-    50.0,
-)  # what a size is taken for: textbooks write the number of samples with a capital, N, and d beside it
+MANY, FEW = 1000.0, 50.0  # what a size is taken for: textbooks write N for the number of samples, and d beside it
 KEPT_DISCOUNT = 1e-6  # what depends on constants alone is computed once, not in every call
 MATRIX_DISCOUNT = 1 / 8  # a multiplication inside a matrix product is cheaper than one that goes through memory
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from chainrule.compile.arguments import extent_words
-from chainrule.compile.nonempty import extents_of, reduced_axes
+from chainrule.compile.nonempty import reduced_axes
 from chainrule.compile.program import Instruction, Pad, Part, Program
 from chainrule.errors import ShapeError
 from chainrule.expression.extent import extent_of, is_derived, minus, names_of, plus, spelled, terms_of, times
@@ -36,7 +36,7 @@ def all_demands(program: Program) -> list[Demand]:
 
 def check_demands(demands: Sequence[Demand], program: Program, arguments: Sequence[Any]) -> None:
     """Check them for these arguments, and the sizes that are given after them. Raises: ShapeError."""
-    sizes = extents_of(program, arguments) if demands else {}
+    sizes = program.extents(arguments) if demands else {}
     for size, least, words in demands:
         if extent_of(size, sizes) < extent_of(least, sizes):
             shown = dict.fromkeys([*names_of(size), *names_of(least)])

@@ -115,31 +115,10 @@ TORCH_IN_PLACE: Spellings = {
     "sum with a product": "$xp.addcmul($x, $y)",
     "sum with a product, scaled": "$xp.addcmul($x, $y, value=$c)",
 }
-MAPPED = frozenset(  # fmt: skip
-    {
-        "abs",
-        "acos",
-        "acosh",
-        "asin",
-        "asinh",
-        "atan",
-        "atanh",
-        "cos",
-        "cosh",
-        "erf",
-        "exp",
-        "expm1",
-        "log",
-        "log1p",
-        "relu",
-        "sigmoid",
-        "sin",
-        "sinh",
-        "sqrt",
-        "tan",
-        "tanh",
-    }
-)
+MAPPED = frozenset({
+    "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1", "log",
+    "log1p", "relu", "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

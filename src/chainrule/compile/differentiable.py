@@ -183,11 +183,8 @@ def work(program: Program) -> float:
     for step in program.instructions:
         if isinstance(step.action, Load) or step.is_view:
             continue
-        sizes = {i: nominal(n) for i, n in zip(step.output, step.shape, strict=True)}
-        for operand, sub in zip(step.operands, step.subscripts, strict=True):
-            shape = program.instructions[operand].shape
-            sizes |= {i: nominal(n) for i, n in zip(sub, shape, strict=True)}
-            total += prod(nominal(n) for n in shape)
+        sizes = {i: nominal(n) for i, n in program.index_sizes(step).items()}
+        total += sum(prod(map(nominal, program.instructions[operand].shape)) for operand in step.operands)
         labels = [frozenset(sub) for sub in step.subscripts]
         kept = frozenset(step.output)
         if len(labels) == 2:

@@ -6,38 +6,32 @@ and arrays of more than one type, run as the plain NumPy program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from chainrule.compile.assembly import helpers
-from chainrule.compile.axes import told_apart
+from chainrule.compile.axes import reads_less, told_apart
 from chainrule.compile.calls import bound, key_function, plan_text
 from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.gram import gram
 from chainrule.compile.groups import at_grams, fused
-from chainrule.compile.kernel import KINDS, UNROLLED, kernel_of
+from chainrule.compile.kernel import KINDS
 from chainrule.compile.large import Blocks
 from chainrule.compile.layout import Layout, Sizes, Step
-from chainrule.compile.machine import Kernel
-from chainrule.compile.nest import Stride
 from chainrule.compile.nonempty import sizes_above_zero
-from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Program
+from chainrule.compile.program import ARITHMETIC, Load, Program
 from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass, Plan, Stretch, row_plan
+from chainrule.compile.rows_within import rows_within
 from chainrule.compile.source import function_text, made_names
+from chainrule.compile.ways import NARROW, Kernels
 from chainrule.compile.whole import on_little_data
 from chainrule.expression.extent import extent_of
 
-SHORT = 32  # entries of an axis below which the rows are the inner loop
-IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
-STREAMS = Stride(8)  # longer rows at a time
-NARROW = 64  # columns up to which products of matrices within a block of rows are loops
-# actions that are compiled in some 20 ms, and as functions of their own are called in the time of one of NumPy's
-ARITHMETIC = Load | Length | Constant | Contract | Combine | Divide
 REMEMBERED = 64  # shapes for which a call is laid out once
 
 
@@ -54,13 +48,11 @@ class Fused:
         self.plan, sources = _planned(program)
         steps = self.plan.steps if self.plan else ()
         self.steps = [RowPass(step) if isinstance(step, Pass) else _Once(step) for step in steps]
-        planned = self.plan.program if self.plan else program
+        planned, count = self.plan.program if self.plan else program, len(program.arguments) + len(program.given)
         actions = [step.action for step in planned.instructions]
         loads = [(k, sources[action.position]) for k, action in enumerate(actions) if isinstance(action, Load)]
-        self._text = plan_text(self.plan, len(program.arguments) + len(program.given), loads) if self.plan else ""
-        places = ((size, planned.place_of(size)) for size in planned.sizes)
-        self._places = {size: (sources[place[0]], place[1]) for size, place in places if place is not None}
-        self._count = len(program.arguments)
+        self._text = plan_text(self.plan, count, loads) if self.plan else ""
+        self._sources = [*sources, *range(len(program.arguments), count)]
         size = self.plan.size if self.plan else ""
         matrices = [k for k, s in enumerate(planned.arguments) if s.ndim == 2 and s.shape[0] == size != s.shape[1]]
         around = _AroundGrams.of(program) if self.plan else None
@@ -95,7 +87,7 @@ class Fused:
         kind = arguments[0].dtype
         if self.plan is None or kind not in KINDS:
             return self.run
-        sizes = self._sizes(arguments)
+        sizes = self.plan.program.extents([arguments[k] for k in self._sources])
         if any(extent_of(n, sizes) == 0 for n in sizes_above_zero(self.plan.program)):
             return self.run
         steps = [step.laid_out(kind, sizes, sizes[self.plan.size], by_columns) for step in self.steps]
@@ -103,10 +95,6 @@ class Fused:
         given = [[sizes[n] for n in step.program.given] if step else [] for step in once]
         joined: Step = bound(self._text)(*steps, *given)
         return joined
-
-    def _sizes(self, arguments: Sequence[Any]) -> Sizes:
-        given = dict(zip(self.program.given, arguments[self._count :], strict=True))
-        return given | {n: arguments[k].shape[axis] for n, (k, axis) in self._places.items()}
 
 
 def _none(*arguments: Any) -> None:
@@ -120,7 +108,7 @@ def _planned(program: Program) -> tuple[Plan | None, Sequence[int]]:
         return plan, sources
     for apart in told_apart(program):
         plan = row_plan(apart.program, columns=True)
-        if plan is not None:
+        if plan is not None and reads_less(plan):
             return plan, apart.sources
     return None, sources
 
@@ -165,6 +153,7 @@ class _Once:
         self._function = _function(step.program)
         program = step.program
         has_arrays = any(symbol.shape for symbol in program.arguments)  # Python is fast at numbers
+        # arithmetic is compiled in some 20 ms, and as a function of its own called in the time of one of NumPy's
         self._is_compiled = has_arrays and all(isinstance(s.action, ARITHMETIC) for s in program.instructions)
         self._run: Step | None = None
 
@@ -182,7 +171,8 @@ class RowPass:
     def __init__(self, step: Pass) -> None:
         self.step = step
         self._function = _function(step.program)
-        self._kernels: dict[tuple[Any, ...], tuple[Kernel, tuple[str, ...]] | None] = {}
+        self.kernels = Kernels(step)
+        self._inner = rows_within(step)
         outputs = [step.program.instructions[k] for k in step.program.outputs]
         self.rooms = [Reused() for _ in outputs]
         self._shapes = [tuple(n for n in output.shape if n != step.size) for output in outputs]
@@ -200,56 +190,8 @@ class RowPass:
         widths += [prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is not None]
         sums = sum(prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is None)
         layout = Layout(step, kind, sizes, shapes, max(1, sum(widths)) * kind.itemsize, 8 * sums, self.rooms)
-        extents = self._extents(sizes)
-        for wide in self._ways(extents, by_columns, min(widths) <= NARROW):
-            found = self._kernel(KINDS[kind], wide, extents)
-            if found is not None:
-                return layout.through_kernel(*found, wide >= extents.keys(), rows)
-        return layout.through_blas(self._function, rows)
-
-    def _extents(self, sizes: Sizes) -> dict[str, int]:
-        """The named sizes of rows and of what is free of them, in a fixed order."""
-        steps = self.step.program.instructions
-        return {
-            n: sizes[n] for n in sorted({n for step in steps for n in step.shape if isinstance(n, str) and n in sizes})
-        }
-
-    @staticmethod
-    def _ways(extents: Mapping[str, int], by_columns: bool, narrow: bool) -> Iterator[frozenset[str]]:
-        """Yield the sizes to be wide: all long ones, the longest alone if products of matrices are for loops, none."""
-        long = sorted((n for n, extent in extents.items() if extent >= SHORT), key=lambda n: extents[n])
-        if not by_columns:
-            yield frozenset(long)
-        if narrow and len(long) > 1 and not by_columns:
-            yield frozenset(long[-1:])
-        if narrow or by_columns:
-            yield frozenset()
-
-    def _kernel(
-        self, kind: str, wide: frozenset[str], extents: Mapping[str, int]
-    ) -> tuple[Kernel, tuple[str, ...]] | None:
-        size = np.dtype(kind).itemsize
-        steps = {n: _stride_of(extent) for n, extent in extents.items() if n not in wide}
-        steps |= {n: _added_of(extents[n] * size) for n in sorted(wide) if n != self.step.size}
-        key = (kind, wide, *steps.values())
-        if key not in self._kernels:
-            written = kernel_of(self.step, kind, wide, steps)
-            self._kernels[key] = None if written is None else (Kernel(written.text), written.sizes)
-        return self._kernels[key]
-
-
-def _stride_of(extent: int) -> Stride:
-    """How many steps at a time a short loop takes: as many as leave the smallest rest."""
-    steps = 4 if extent > NARROW else min((1,) if extent == 1 else (4, 5, 3, 2), key=lambda u: extent % u)
-    return Stride(steps, extent % steps == 0)
-
-
-def _added_of(row_bytes: int) -> Stride:
-    """How many rows that come from memory are added to sums at a time.
-
-    Shorter rows than those in turn cost less than the sums that they are added to, and longer ones are streams of their
-    own.
-    """
-    if row_bytes in IN_TURN:
-        return Stride(1)
-    return UNROLLED if row_bytes < IN_TURN.start else STREAMS
+        way = self.kernels.way(kind, sizes, by_columns, min(widths) <= NARROW, rows)
+        if way is not None:
+            return layout.through_kernel(way.kernel, way.parameters, way.by_rows, rows)
+        inner = self._inner.laid_out(layout, rows) if self._inner else None
+        return inner or layout.through_blas(self._function, rows)

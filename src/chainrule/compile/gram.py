@@ -13,7 +13,8 @@ import numpy as np
 
 from chainrule.compile import large
 from chainrule.compile.blocks import Cut, over_chunks
-from chainrule.compile.kernel import HEADER, KINDS, compiled_text
+from chainrule.compile.kernel import KINDS
+from chainrule.compile.kernel_text import HEADER, compiled_text
 from chainrule.compile.llvm_tiles import registers
 from chainrule.compile.machine import Kernel
 from chainrule.compile.reuse import Reused
@@ -73,7 +74,7 @@ def cut_of(rows: int, columns: int, sum_bytes: int) -> Cut:
 @cache
 def tiles(kind: str, vector: int) -> Kernel:
     """Return the compiled tiles for a float type."""
-    text = "".join(map(compiled_text, ("turned", "tiles")))
+    text = "".join(map(compiled_text, ("turned", "gram_tiles")))
     return Kernel(f"{HEADER}VECTOR, SIZE, T = {vector}, {np.dtype(kind).itemsize}, np.{kind}\n{text}")
 
 

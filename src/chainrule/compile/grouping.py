@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from chainrule.compile.program import Constant, Contract, Instruction, Load, Map, Program
+from chainrule.compile.program import Contract, Instruction, Load, Map, Program
 
 CALL = re.compile(r"\w\(|\*\*")  # in the scalar code of an operation that costs more than memory does
 Space = tuple[str, ...]  # the sizes of a nest's inner loops
@@ -40,25 +40,13 @@ class Grouping:
 
     def inner(self, step: Instruction) -> list[str | int]:
         """The sizes of the indices of a step but its row index."""
-        sizes: dict[int, str | int] = {}
-        pairs = [
-            *((self.program.instructions[o].shape, sub) for o, sub in zip(step.operands, step.subscripts, strict=True))
-        ]
-        for shape, sub in [*pairs, (step.shape, step.output)]:
-            sizes.update(zip(sub, shape, strict=True))
-        return [n for n in sizes.values() if n != self.size]
+        return [n for n in self.program.index_sizes(step).values() if n != self.size]
 
     def line(self, k: int) -> str:
         """Return the scalar code of an operation."""
         step = self.program.instructions[k]
         assert isinstance(step.action, Map)
-        op = step.action.op
-        known = {}
-        for p, operand in zip(op.parameters, step.operands, strict=True):
-            action = self.program.instructions[operand].action
-            if isinstance(action, Constant):
-                known[p] = action.value
-        return op.loop.written(known)
+        return step.action.op.loop.written(self.program.known(step))
 
     def is_costly(self, roots: Sequence[int]) -> bool:
         """True if what a nest computes, and not only reads, has calls in it."""

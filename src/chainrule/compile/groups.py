@@ -22,8 +22,9 @@ from chainrule.compile.program import (
     Load,
     Map,
     Program,
-    Recorder,
+    seen_through,
 )
+from chainrule.compile.recorder import Recorder, program_of
 from chainrule.expression.extent import is_derived
 from chainrule.expression.node import Subscripts, Symbol
 
@@ -33,12 +34,6 @@ Place = tuple[int, Subscripts]  # an instruction, and the names of its axes
 def fused(program: Program) -> Program:
     """Return the program with its entry-by-entry groups and its products of a matrix with itself as one step each."""
     return _grouped(_with_grams(program))
-
-
-def _needed(program: Program, steps: Sequence[Instruction]) -> Program:
-    recorder = Recorder()
-    recorder.instructions = list(steps)
-    return recorder.program(program.arguments, program.given, program.outputs)
 
 
 # --- a matrix with itself
@@ -59,7 +54,7 @@ def _with_grams(program: Program) -> Program:
     steps = list(program.instructions)
     for k in range(len(steps)):
         steps[k] = _as_gram(steps, k, program.outputs) or steps[k]
-    return _needed(program, steps)
+    return program_of(steps, program.arguments, program.given, program.outputs)
 
 
 def _as_gram(steps: Sequence[Instruction], k: int, outputs: Iterable[int]) -> Instruction | None:
@@ -72,10 +67,10 @@ def _as_gram(steps: Sequence[Instruction], k: int, outputs: Iterable[int]) -> In
     for one, other in (places, places[::-1]):
         once = not _is_used_elsewhere(steps, one[0], k, outputs)
         for matrix, weights in _weighted(steps, *one, i) if once else ():
-            found = _self_product(step, matrix, _seen_through(steps, *other), i, weights)
+            found = _self_product(step, matrix, seen_through(steps, *other), i, weights)
             if found is not None:
                 return found
-    x, y = (_seen_through(steps, *place) for place in places)
+    x, y = (seen_through(steps, *place) for place in places)
     if len(x[1]) > 2:
         return _self_product(step, x, y, i, None)
     return None
@@ -85,18 +80,9 @@ def _is_used_elsewhere(steps: Sequence[Instruction], number: int, user: int, out
     return number in outputs or any(number in step.operands for n, step in enumerate(steps) if n != user)
 
 
-def _seen_through(steps: Sequence[Instruction], number: int, labels: Subscripts) -> Place:
-    """Return the array of which this is a transposed view, and its axes."""
-    while steps[number].is_transpose:
-        step = steps[number]
-        name = dict(zip(step.output, labels, strict=True))
-        number, labels = step.operands[0], tuple(name[n] for n in step.subscripts[0])
-    return number, labels
-
-
 def _weighted(steps: Sequence[Instruction], number: int, labels: Subscripts, i: int) -> list[tuple[Place, int]]:
     """Return the ways to read an array as x with its rows weighted along the index."""
-    number, labels = _seen_through(steps, number, labels)
+    number, labels = seen_through(steps, number, labels)
     step = steps[number]
     if not isinstance(step.action, Contract) or len(step.operands) != 2 or step.summed:
         return []
@@ -105,7 +91,7 @@ def _weighted(steps: Sequence[Instruction], number: int, labels: Subscripts, i: 
     ways = []
     for w, x in ((0, 1), (1, 0)):
         if subs[w] == (i,) and len(subs[x]) > 1:
-            ways.append((_seen_through(steps, step.operands[x], subs[x]), step.operands[w]))
+            ways.append((seen_through(steps, step.operands[x], subs[x]), step.operands[w]))
     return ways
 
 
@@ -143,7 +129,7 @@ def _grouped(program: Program) -> Program:
     for root, members in _groups(program, users).items():
         if _pays(steps, root, members):
             steps[root] = _Group(program, users, root, set(members)).instruction()
-    return _needed(program, steps)
+    return program_of(steps, program.arguments, program.given, program.outputs)
 
 
 def _groups(program: Program, users: dict[int, set[int]]) -> dict[int, list[int]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from chainrule.compile.assembly import formulas
 from chainrule.compile.c_functions import C_FUNCTIONS, NEEDS
 from chainrule.compile.demands import Demand, all_demands
-from chainrule.compile.loop_code import LoopCode
+from chainrule.compile.loop_code import VARIABLES, LoopCode
 from chainrule.compile.loop_language import At, Scope, lacking
 from chainrule.compile.lower import lower
 from chainrule.compile.positions import with_checks
@@ -32,7 +32,7 @@ nearbyint ilogb frexp ldexp exp2 log2 log10 carg cimag conj cproj creal REAL exi
 NO_POSITION = 2  # what a function returns that was given a position which is not on its axis
 TOO_SHORT = 3  # the same for an axis that has fewer entries than are read
 END = "done"  # the label behind which memory is given back
-TAKEN = set(WORDS.split()) | set("ijklmnopqrstu")  # what C, its library and the loops call something else
+TAKEN = set(WORDS.split()) | set(VARIABLES)  # what C, its library and the loops call something else
 
 
 class CCode(LoopCode):
@@ -114,7 +114,7 @@ class CCode(LoopCode):
             scope.add(line)
 
     def _combination(self, coefficients: Sequence[Scalar], texts: Sequence[str]) -> str:
-        return c_number(combination(coefficients, texts, [None] * len(texts)))
+        return c_number(combination(coefficients, texts))
 
     def whole(self, scope: Scope, k: int, op: Op, operands: Sequence[str]) -> None:
         """Call the function once for each entry of the leading axes."""

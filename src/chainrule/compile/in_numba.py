@@ -8,14 +8,14 @@ from string import Template
 
 from chainrule.compile.assembly import LIBRARIES, assembled, formulas
 from chainrule.compile.demands import all_demands
-from chainrule.compile.loop_code import LoopCode
+from chainrule.compile.loop_code import VARIABLES, LoopCode
 from chainrule.compile.loop_language import At, Scope, lacking
 from chainrule.compile.lower import lower
 from chainrule.compile.positions import with_checks
 from chainrule.compile.program import Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.scalar_code import in_numba
-from chainrule.compile.source import argument_comments, parameters, readable_names
+from chainrule.compile.source import argument_comments, parameters, readable_names, size_lines
 from chainrule.compile.writing import Names, literal
 from chainrule.expression.node import Expr
 from chainrule.expression.op import Op
@@ -110,10 +110,10 @@ class NumbaCode(LoopCode):
             raise lacking(op, self.language)
         step, name = self.steps[k], self.values[k]
         lead = [self.size(n) for n in step.shape[: len(step.shape) - len(op.core.output)]]
-        at = f"[{', '.join('ijklmn'[axis] for axis in range(len(lead)))}]" if lead else ""
+        at = f"[{', '.join(VARIABLES[axis] for axis in range(len(lead)))}]" if lead else ""
         inner = scope
         for axis, size in enumerate(lead):
-            self.opened(inner, "ijklmn"[axis], size)
+            self.opened(inner, VARIABLES[axis], size)
             inner = Scope(inner.depth + 1, inner.lines)
         named = {p: f"{o}{at}" for p, o in zip(op.parameters, operands, strict=True)}
         self.assigned(inner, f"{name}{at}", Template(line).substitute(named, xp="np"))
@@ -132,7 +132,7 @@ def code_in_numba(exprs: tuple[Expr, ...], name: str) -> str:
     program = with_checks(unfolded(lower(*exprs)))
     ops = [step.action.op for step in program.instructions if isinstance(step.action, Map)]
     helpers = {h.__name__: h for op in ops for h in op.code.helpers if h.__name__ in op.code.numba}
-    names = readable_names(program, LIBRARIES | {name, "njit", *FUNCTIONS, *helpers, *"ijklmnopqrstu"})
+    names = readable_names(program, LIBRARIES | {name, "njit", *FUNCTIONS, *helpers, *VARIABLES})
     code = NumbaCode(program, names)
     body = code.body()
     results = [code.values[k] for k in program.outputs]
@@ -145,10 +145,7 @@ def code_in_numba(exprs: tuple[Expr, ...], name: str) -> str:
     pairs = zip(names.arguments, program.arguments, strict=True)
     arrays = [own for k, (own, s) in enumerate(pairs) if s.shape and k not in program.positions]
     head = [f"dtype = {arrays[0]}.dtype" if arrays else "dtype = np.float64"] if "dtype)" in text else []
-    for size in program.sizes:
-        place = program.place_of(size)
-        if place is not None and re.search(rf"\b{names.sizes[size]}\b", text):
-            head.append(f"{names.sizes[size]} = {names.arguments[place[0]]}.shape[{place[1]}]")
+    head += size_lines(program, names, text)
     comments = argument_comments(program, names, ", positions from 0: any integers")
     lines = [*comments, *head, *checks, *body, f"return {', '.join(results)}"]
     function = f"{HEADER}def {name}({', '.join(parameters(program, names))}):\n" + "".join(f"    {x}\n" for x in lines)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compile.program import Instruction, Length, Load, Program, Recorder
+from chainrule.compile.program import Instruction, Length, Load, Program
+from chainrule.compile.recorder import program_of
 from chainrule.expression.extent import names_of
 from chainrule.expression.node import Symbol
 
@@ -27,18 +28,16 @@ def cut(program: Program, early: Collection[int], given: Sequence[str]) -> tuple
 
     Both take all arguments, and the first one these of the given sizes; the rest takes what it returns after them.
     """
-    steps, fixed = program.instructions, set(early)
+    steps, fixed = list(program.instructions), set(early)
     wanted = {k for n, step in enumerate(steps) if n not in fixed for k in step.operands} | set(program.outputs)
     plain = {k for k, step in enumerate(steps) if isinstance(step.action, Load)} | program.numbers
     frontier = sorted((wanted & fixed) - plain)
-    recorder = Recorder()
-    recorder.instructions = list(steps)
-    kept = recorder.program(program.arguments, given, frontier)
+    kept = program_of(steps, program.arguments, given, frontier)
     symbols = tuple(Symbol(f"kept{n}", steps[k].shape) for n, k in enumerate(frontier))
     for position, k in enumerate(frontier, len(program.arguments)):
         every = tuple(range(len(steps[k].shape)))
-        recorder.instructions[k] = Instruction(Load(position), (), (), every, steps[k].shape)
-    rest = recorder.program((*program.arguments, *symbols), program.given, program.outputs)
+        steps[k] = Instruction(Load(position), (), (), every, steps[k].shape)
+    rest = program_of(steps, (*program.arguments, *symbols), program.given, program.outputs)
     return kept, rest
 
 

@@ -8,16 +8,16 @@ row, and the loop over rows is the inner one. So the inner loop is long in both,
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 
 import numpy as np
 
+from chainrule.compile.frame import Around, Frame, Sum
 from chainrule.compile.grouping import Grouping
+from chainrule.compile.kernel_text import kernel_text
+from chainrule.compile.multiplied import Product, product_of
 from chainrule.compile.nest import At, Nest, Stride
 from chainrule.compile.program import (
     Combine,
@@ -32,7 +32,6 @@ from chainrule.compile.program import (
 )
 from chainrule.compile.recipes import expanded
 from chainrule.compile.rows import Pass
-from chainrule.compile.scalars import double, single
 from chainrule.compile.tiles import tiled
 from chainrule.expression.shape import Shape
 
@@ -40,43 +39,39 @@ KINDS = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
 UNROLLED = Stride(4)  # also of rows that are added to sums: the sums are read and written once for all of them
 PAIRED = Stride(4)  # rows of a product of matrices at a time: with five columns, its sums fit into 32 registers
 LINE = 16  # entries that fill a line of the cache or two
-STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
-NO_STEPS: Mapping[str, Stride] = MappingProxyType({})
-HEADER = '''"""Made by chainrule. It may be deleted: it is written again when it is needed."""
-
-from __future__ import annotations
-
-import math
-
-import numpy as np
-from numba import njit
-
-'''
-# sums may be reordered and a product may be fused with a sum; NaN and Inf keep their meaning
-KERNEL = 'njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})'
-SCALAR = 'njit(error_model="numpy", fastmath={"contract"}, forceinline=True)'
+Strides = Mapping[str, Stride]
+NO_STEPS: Strides = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
+class KernelText:
     """The text of a kernel; parameters: first and last chunk, rows of a chunk and a block, then what `Pass` says."""
 
     text: str
     sizes: tuple[str, ...]  # named sizes, by parameter
 
 
-def kernel_of(task: Pass, kind: str, wide: Collection[str], steps: Mapping[str, Stride] = NO_STEPS) -> Kernel | None:
+def kernel_of(
+    task: Pass,
+    kind: str,
+    wide: Collection[str],
+    steps: Strides = NO_STEPS,
+    beside: Strides = NO_STEPS,
+    around: Around | None = None,
+) -> KernelText | None:
     """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.
 
     `wide` are the sizes whose loops are inner ones. There is no kernel for operations that have no scalar code, and
-    for products of matrices of two wide sizes. `steps` says, where it is not four, how many steps at a time a loop over
-    another size takes, and how many rows of a wide size, fresh from memory, are added to sums at a time.
+    for products of matrices of two wide sizes, but for the rows within a row of an outer axis: `around` says what has
+    that axis. `steps` says, where it is not four, how many steps at a time a loop over another size takes, and how many
+    rows of a wide size, fresh from memory, are added to sums at a time; `beside`, how many of these are summed at a
+    time.
     """
     body = expanded(task.program)
     if body is None:
         return None
-    writer = _Writer(body, task, kind, frozenset(wide), steps)
-    return writer.kernel() if writer.is_possible() else None
+    writer = _Writer(body, task, kind, frozenset(wide), steps, beside, around)
+    return writer.text() if writer.is_possible() else None
 
 
 @dataclass(slots=True)
@@ -85,12 +80,18 @@ class _Writer:
     task: Pass
     kind: str
     wide: frozenset[str]
-    steps: Mapping[str, Stride]
+    steps: Strides
+    beside: Strides
+    around: Around | None
     rows: list[int | None] = field(default_factory=list)
     grouping: Grouping = field(init=False)
+    products: Mapping[int, Product] = field(init=False)  # of two wide sizes
 
     def __post_init__(self) -> None:
         self.grouping = Grouping(self.program, self.task.size)
+        every = range(len(self.program.instructions)) if self.around else ()
+        found = {k: product_of(self.program, k, self.task.size, self.wide) for k in every}
+        self.products = {k: product for k, product in found.items() if product}
         for step in self.program.instructions:
             self.rows.append(step.shape.index(self.task.size) if self.task.size in step.shape else None)
 
@@ -110,7 +111,7 @@ class _Writer:
         most = 2 if isinstance(step.action, Contract) and step.summed else 1  # a product of matrices has two
         if len(set(inner)) < len(inner) or len(inner) > most or any(isinstance(n, int) for n in inner):
             return False
-        if len(self.wide.intersection(map(str, inner))) > 1:
+        if len(self.wide.intersection(map(str, inner))) > 1 and k not in self.products:
             return False
         if any(len(set(sub)) < len(sub) for sub in (*step.subscripts, step.output)):
             return False
@@ -172,8 +173,14 @@ class _Writer:
         return [
             p
             for p, axis in enumerate(self.task.axes)
-            if axis is None and len(shapes[p]) == 2 and shapes[p][0] in self.wide
+            if axis is None and len(shapes[p]) == 2 and shapes[p][0] in self.wide and shapes[p][1] not in self.wide
         ]
+
+    def _across(self) -> list[int]:
+        """The matrices whose transposes are multiplied by."""
+        found = [self.program.instructions[k].operands[p.right] for k, p in self.products.items() if p.is_across]
+        loads = [self.program.instructions[o].action for o in found]
+        return sorted({action.position for action in loads if isinstance(action, Load)})
 
     def _wide_last(self, shape: Shape, at: Sequence[str]) -> str:
         """Return an index, with the wide axis last."""
@@ -192,43 +199,28 @@ class _Writer:
     def sizes(self) -> list[str]:
         """The sizes that the text knows by number."""
         named = dict.fromkeys(n for step in self.program.instructions for n in step.shape if isinstance(n, str))
-        return [n for n in (*named, *self.program.given) if n != self.task.size]
+        outer = [self.around.size] if self.around else []
+        return [n for n in dict.fromkeys([*named, *self.program.given, *outer]) if n != self.task.size]
 
     # --- text
-    def kernel(self) -> Kernel:
+    def text(self) -> KernelText:
         """Return the text."""
         self.grouping.arrange()
-        body: list[str] = [*self._block_lines()]
-        nests = [self._nest(level, space, roots) for (level, space), roots in sorted(self.grouping.groups.items())]
-        calls = [self._tiled(nest) for nest in nests]
-        ahead = self._looks_ahead([nest for nest, call in zip(nests, calls, strict=True) if not call])
-        for nest, call in zip(nests, calls, strict=True):
-            body += call or nest.lines()
+        body, by_tiles = self._block_lines(), False
+        for (level, space), roots in sorted(self.grouping.groups.items()):
+            calls = self._tiled(self._nest(level, space, roots))
+            body += calls.values()
+            by_tiles |= bool(calls)
+            rest = [k for k in roots if k not in calls]
+            body += self._nest(level, space, rest).lines() if rest else []
+        frame = self._frame()
+        lines = ["zero = T(0)", "one = T(1)", *self._scratch(), *frame.scratch(), *frame.lines(body)]
         sizes = self.sizes
         parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(sizes)))]
-        parameters += [f"{'f' if axis is None else 'r'}{p}" for p, axis in enumerate(self.task.axes)]
-        parameters += [f"{'q' if axis is None else 'w'}{k}" for k, axis in self._results()]
-        lines = [
-            "zero = T(0)",
-            "one = T(1)",
-            *self._scratch(),
-            "for c in range(first, last):",
-            "    end = min(n, c * chunk + chunk)",
-            f"    for start in range(c * chunk, end, {STRETCH} * block):",
-            *("        " + line for line in self._cleared()),
-            f"        for lo in range(start, min(end, start + {STRETCH} * block), block):",
-            "            hi = min(end, lo + block)",
-            "            size = hi - lo",
-            *("            " + line for line in body),
-            *("        " + line for line in self._totals()),
-        ]
-        text = "\n".join("    " + line for line in lines)
-        definition = f"\n\n@{KERNEL}\ndef kernel({', '.join(parameters)}):\n{text}\n"
-        module = double if self.kind == "float64" else single
-        head = f"{HEADER}F = T = np.{self.kind}\nI = np.int32\n"
-        used = {"turned": self._copied(), "ahead": ahead, "by_tiles": any(calls)}
-        parts = [part for part, is_used in used.items() if is_used]
-        return Kernel(head + _scalar_text(module) + "".join(map(compiled_text, parts)) + definition, tuple(sizes))
+        parameters += [*self._argument_names(), *self._result_names()]
+        turned = [*self._copied(), *self._across(), *(self._turned() if self.around else [])]
+        parts = [part for part, is_used in {"turned": turned, "by_tiles": by_tiles}.items() if is_used]
+        return KernelText(kernel_text(self.kind, parts, parameters, lines), tuple(sizes))
 
     def _results(self) -> list[tuple[int, int | None]]:
         return list(zip(self.program.outputs, self.task.results, strict=True))
@@ -246,30 +238,35 @@ class _Writer:
         labels = {k: self._labels(k, space) for k in roots}
         return Nest(self, tuple(roots), tuple(loops), labels, unroll)
 
-    def _tiled(self, nest: Nest) -> list[str]:
-        """Return the call that does what a nest does, if it is a product of matrices."""
+    def _tiled(self, nest: Nest) -> dict[int, str]:
+        """Return, of the roots of a nest that are products of matrices, the calls that compute them."""
+        found = {k: self._multiplied(k, nest.labels[k]) for k in nest.roots if k in self.products}
+        if found:
+            return found
         extents = {v: n for v, n in nest.loops if v != "i"}
         names = {v: self.sizes[int(extent.removeprefix("n_"))] for v, extent in extents.items()}
         wide = next((v for v, n in names.items() if n in self.wide), None)
-        narrow = next((n for v, n in names.items() if v != wide), "")
+        stride = self.steps.get(next((n for v, n in names.items() if v != wide), ""), UNROLLED)
         taken = [p for p in self._taken() if names.get(wide or "") in self.program.instructions[p].shape]
-        return tiled(nest, wide, self.steps.get(narrow, UNROLLED), taken)
+        calls = {k: tiled(nest, k, wide, stride, taken) for k in nest.roots}
+        return {k: call for k, call in calls.items() if call}
+
+    def _multiplied(self, k: int, labels: Mapping[int, str]) -> str:
+        """Return the call that computes a product of two wide sizes."""
+        step = self.program.instructions[k]
+
+        def name(p: int) -> str:
+            return (self.place(step.operands[p], tuple(labels[i] for i in step.subscripts[p])) or "").partition("[")[0]
+
+        at = tuple(labels[i] for i in step.output)
+        target = (self.total(k, at) if self.is_row_sum(k) else self.home(k, at) or "").partition("[")[0]
+        return self.products[k].call(name, target, self._size)
 
     def _taken(self) -> list[int]:
         """The matrices that are read where they are."""
         shapes = [self.program.instructions[p].shape for p in range(len(self.task.axes))]
         pairs = enumerate(zip(self.task.axes, shapes, strict=True))
         return [p for p, (axis, n) in pairs if axis is not None and len(n) == 2 and p not in self._copied()]
-
-    def _looks_ahead(self, nests: Sequence[Nest]) -> bool:
-        """Let the last product of matrices that is summed over rows ask for the next rows, so that they are there."""
-        taken = self._taken()
-        products = [nest for nest in nests if len(nest.loops) > 2 and all(map(self.is_row_sum, nest.roots))]
-        if not taken or not products or not products[-1].unroll:
-            return False
-        for p in taken:
-            products[-1].ahead += (f"asked(r{p}, hi, hi + size, $part, $parts)",)
-        return True
 
     def _unrolled(
         self, level: int, narrow: Sequence[str], wide: Sequence[str], roots: Sequence[int]
@@ -283,11 +280,9 @@ class _Writer:
             return within
         if narrow:
             return (*within, PAIRED)
-        if any(self.is_row_sum(k) for k in roots):
-            rows = UNROLLED if level > 0 else self.steps.get(wide[0], UNROLLED)
-            return (rows,) if rows.steps > 1 else ()
-        # one row after the other comes from memory faster than several side by side
-        return (UNROLLED,) if level > 0 else ()
+        fresh = self.steps if any(self.is_row_sum(k) for k in roots) else self.beside
+        rows = UNROLLED if level > 0 else fresh.get(wide[0], UNROLLED)
+        return (rows,) if rows.steps > 1 else ()
 
     def _labels(self, k: int, space: tuple[str, ...]) -> dict[int, str]:
         step = self.program.instructions[k]
@@ -311,7 +306,13 @@ class _Writer:
                 lines.append(f"g{k} = np.empty(({extent[1:-1]},), T)")
         lines += [f"x{p} = np.empty({self._extent(self.program.instructions[p])}, T)" for p in self._laid_in_lanes()]
         lines += [f"x{p} = np.empty({self._apart(self.program.instructions[p])}, T)" for p in self._laid_in_rows()]
-        return [*lines, *(f"h{p} = np.ascontiguousarray(f{p}.T)" for p in self._turned())]
+        if not self.around:
+            return [*lines, *(f"h{p} = np.ascontiguousarray(f{p}.T)" for p in self._turned())]
+        turned = [(f"h{p}", p) for p in self._turned()] + [(f"t{p}", p) for p in self._across()]
+        for name, p in turned:
+            first, last = map(self._size, self.program.instructions[p].shape)
+            lines.append(f"{name} = np.empty(({last}, {first}), T)")
+        return lines
 
     def _laid_in_lanes(self) -> list[int]:
         """The arguments whose blocks are copied, so that rows lie side by side."""
@@ -361,36 +362,29 @@ class _Writer:
         lines += [f"o{k} = w{k}[lo:hi]" for k, axis in self._results() if axis is not None]
         return lines
 
-    def _cleared(self) -> list[str]:
-        sums = [k for k, axis in self._results() if axis is None]
-        return [f"g{k}{'[...]' if self.program.instructions[k].shape else ''} = zero" for k in sums]
+    # --- around a block
+    def _argument_names(self) -> list[str]:
+        names = [f"{'f' if axis is None else 'r'}{p}" for p, axis in enumerate(self.task.axes)]
+        has_outer = self.around.arguments if self.around else [False] * len(names)
+        return [name.upper() if is_outer else name for name, is_outer in zip(names, has_outer, strict=True)]
 
-    def _totals(self) -> list[str]:
-        lines = []
+    def _result_names(self) -> list[str]:
+        is_kept = self.around.results if self.around else [False] * len(self.task.results)
+        pairs = zip(self._results(), is_kept, strict=True)
+        return [f"W{k}" if kept else f"{'q' if axis is None else 'w'}{k}" for (k, axis), kept in pairs]
+
+    def _frame(self) -> Frame:
+        instructions = self.program.instructions
+        sums = []
         for k, axis in self._results():
-            if axis is not None:
-                continue
-            shape = self.program.instructions[k].shape
-            if not shape:
-                lines.append(f"q{k}[c] += g{k}")
-            else:
-                for depth, n in enumerate(shape):
-                    lines.append("    " * depth + f"for j{depth} in range({self._size(n)}):")
-                at = ", ".join(f"j{depth}" for depth in range(len(shape)))
-                lines.append("    " * len(shape) + f"q{k}[c, {at}] += {self.total(k, at.split(', '))}")
-        return lines
-
-
-def _scalar_text(module: ModuleType) -> str:
-    """Return the functions of numbers, each compiled without reordering, which their accuracy needs."""
-    source = inspect.getsource(module)
-    constants = re.findall(r"^[A-Z].*$", source, flags=re.MULTILINE)
-    text = source[source.index("# --- functions") :]
-    functions = re.sub(r"^def ", f"@{SCALAR}\ndef ", text, flags=re.MULTILINE)
-    return "\n".join([*constants, "", "", functions])
-
-
-def compiled_text(name: str) -> str:
-    """Return functions on arrays that numba compiles; their file is read, not imported, because it imports numba."""
-    source = files("chainrule.compile.scalars").joinpath(f"{name}.py").read_text(encoding="utf-8")
-    return f"\n\n{source[source.index('# --- functions') :]}"
+            if axis is None:
+                extents = [self._size(n) for n in instructions[k].shape]
+                sums.append(Sum(k, extents, lambda at, k=k: self.total(k, at)))  # type: ignore[misc]
+        if self.around is None:
+            return Frame(sums)
+        kept = frozenset(k for k, is_kept in zip(self.program.outputs, self.around.results, strict=True) if is_kept)
+        names = [name for name in self._argument_names() if name.isupper()]
+        before = [f"{name.lower()} = {name}[e]" for name in names]
+        before += [f"w{k} = W{k}[e]" for k, axis in self._results() if k in kept and axis is not None]
+        before += [f"turned(h{p}, f{p})" for p in self._turned()] + [f"turned(t{p}, f{p})" for p in self._across()]
+        return Frame(sums, kept, self._size(self.around.size), before)

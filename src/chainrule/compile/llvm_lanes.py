@@ -1,6 +1,6 @@
 """Functions of kernels that are single instructions, or shuffles of vectors, in LLVM's language.
 
-In the kernels' text they have the same names, and do the same in loops or, what only saves time, nothing.
+In the kernels' text they have the same names, and do the same in loops.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chainrule.compile.llvm_tiles import TILES, ask, shuffled, spread
-from chainrule.compile.llvm_values import BYTES, Code, Value, View
+from chainrule.compile.llvm_tiles import TILES, shuffled, spread, zeros
+from chainrule.compile.llvm_values import BYTES, Code, Unwritten, Value, View
 
 SIDE = 8
 STAGES = (
@@ -19,12 +19,19 @@ STAGES = (
 
 
 def _turn(code: Code, lanes: View, rows: View, i: Any, j: Any, width: int) -> None:
-    """Write lanes[j + l, i + k] = rows[i + k, j + l] for k < 8, l < width, 2 or 4, both with neighbours in memory.
+    """Write lanes[j + l, i + k] = rows[i + k, j + l] for k < 8, l < width, 2 or 4, both with neighbours in memory."""
+    for l, vector in enumerate(_columns(code, rows, i, j, width)):  # noqa: E741
+        place = code.entry(lanes, [code.binary("+", j, l), i])
+        code.lines.append(f"store {vector.kind} {vector.text}, ptr {place}, align {BYTES[rows.kind]}")
+
+
+def _columns(code: Code, rows: View, i: Any, j: Any, width: int) -> list[Value]:
+    """Return the vectors of rows[i + k, j + l] for k < 8, one for each l < width.
 
     Rows are loaded into one vector several at a time, then the vectors are shuffled: pairs, and pairs of pairs.
     """
     size, kind = BYTES[rows.kind], rows.kind
-    part, lane = f"<{width} x {kind}>", f"<{SIDE} x {kind}>"
+    part = f"<{width} x {kind}>"
     places = [code.entry(rows, [code.binary("+", i, k), j]) for k in range(SIDE)]
     loaded = [code.add(part, f"load {part}, ptr {place}, align {size}") for place in places]
     vectors = [_beside(code, kind, loaded[k::width], width) for k in range(width)]
@@ -33,9 +40,26 @@ def _turn(code: Code, lanes: View, rows: View, i: Any, j: Any, width: int) -> No
             for k in (k for k in range(width) if not k & distance):
                 pair = vectors[k], vectors[k + distance]
                 vectors[k], vectors[k + distance] = (shuffled(code, kind, pair, mask) for mask in (low, high))
-    for k, vector in enumerate(vectors):
-        place = code.entry(lanes, [code.binary("+", j, k), i])
-        code.lines.append(f"store {lane} {vector.text}, ptr {place}, align {size}")
+    return vectors
+
+
+# --- tiles of what lies across
+def _tile(code: Code, x: View) -> View:
+    """Return room for a tile, which LLVM turns into registers."""
+    size = BYTES[x.kind]
+    name = code.place(f"[{SIDE * SIDE} x {x.kind}]")
+    return View(x.kind, name, (SIDE, SIDE), (SIDE * size, None))
+
+
+def _across(code: Code, tile: View, x: View, j: Any, i: Any) -> None:
+    """Write tile[k, l] = x[j + l, i + k], where entries of a row of x lie beside each other."""
+    if x.strides[-1] is not None:
+        raise Unwritten("rows in pieces")
+    for first in range(0, SIDE, 4):
+        vectors = _columns(code, x, j, code.binary("+", i, first), 4)
+        for k, vector in enumerate(vectors, first):
+            place = code.entry(tile, [k, 0])
+            code.lines.append(f"store {vector.kind} {vector.text}, ptr {place}, align {BYTES[x.kind]}")
 
 
 def _beside(code: Code, kind: str, vectors: Sequence[Value], length: int) -> Value:
@@ -45,11 +69,6 @@ def _beside(code: Code, kind: str, vectors: Sequence[Value], length: int) -> Val
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
         vectors = [shuffled(code, kind, pair, range(length)) for pair in pairs]
     return vectors[0]
-
-
-def _ask(code: Code, rows: View, at: Any) -> None:
-    """Ask for the entry at this place, counted in entries, to be brought into the second cache."""
-    ask(code, code.moved(rows.data, rows.kind, at))
 
 
 # --- a matrix times itself
@@ -65,47 +84,30 @@ def _scaled(code: Code, to: View, i: Any, k: Any, x: View, row: Any, j: Any, wid
 def _add_tile(code: Code, sums: View, j: Any, strip: View, panels: View, p: Any, count: int, rows: Any) -> None:
     """Add Σᵢ strip[i, r] · panels[p + q, i, l] to sums[j + r, (p + q) · lanes + l] for q < count and i < rows.
 
-    There is a row. The sums over i stay in registers. A product and a sum may be one instruction.
+    The sums over i stay in registers. A product and a sum may be one instruction.
     """
     height, lanes = strip.shape[1], panels.shape[2]
     own = [code.binary("+", p, q) for q in range(count)]
     tile = [(r, q) for r in range(height) for q in range(count)]
     vector = f"<{lanes} x {strip.kind}>"
 
-    def one_row(i: Value, held: Sequence[Value]) -> list[Value]:
+    held = [zeros(code, vector) for _ in tile]
+
+    def add_row(i: Value) -> None:
         places = [code.entry(panels, [q, i, 0]) for q in own]
         vectors = [code.add(vector, f"load {vector}, ptr {place}, align {BYTES[strip.kind]}") for place in places]
         entries = [code.load(strip.kind, code.entry(strip, [i, r])) for r in range(height)]
         factors = [spread(code, entry, lanes) for entry in entries]
-        products = [code.add(vector, f"fmul contract {vector} {factors[r].text}, {vectors[q].text}") for r, q in tile]
-        pairs = zip(held, products, strict=True)
-        return [code.add(vector, f"fadd contract {vector} {total.text}, {product.text}") for total, product in pairs]
+        for total, (r, q) in zip(held, tile, strict=True):
+            product = code.add(vector, f"fmul contract {vector} {factors[r].text}, {vectors[q].text}")
+            before = code.load(vector, total)
+            after = code.add(vector, f"fadd contract {vector} {before.text}, {product.text}")
+            code.store(after, vector, total)
 
-    for (r, q), found in zip(tile, _summed(code, rows, vector, len(tile), one_row), strict=True):
-        _add_vector(code, code.entry(sums, [code.binary("+", j, r), code.binary("*", own[q], lanes)]), found, lanes)
-
-
-def _summed(
-    code: Code, turns: Any, kind: str, count: int, step: Callable[[Value, Sequence[Value]], list[Value]]
-) -> list[Value]:
-    """Write a loop of one turn or more that takes so many values from turn to turn, zero at first; return the last."""
-    number, before = code.number(), code.block
-    index, held = Value("i64", code.fresh("i")), [Value(kind, code.fresh()) for _ in range(count)]
-    outside = code.lines
-    code.lines = []
-    found = step(index, held)
-    following = code.binary("+", index, 1)
-    again = code.compared("<", following, turns)
-    inside, code.lines = code.lines, outside
-    code.lines.append(f"br label %turn{number}")
-    code.begin(f"turn{number}")
-    starts, lasts = ["0", *["zeroinitializer"] * count], [following, *found]
-    for value, start, last in zip([index, *held], starts, lasts, strict=True):
-        ways = f"[ {start}, %{before} ], [ {last.text}, %turn{number} ]"
-        code.lines.append(f"{value.text} = phi {value.kind} {ways}")
-    code.lines += [*inside, f"br i1 {again.text}, label %turn{number}, label %summed{number}"]
-    code.begin(f"summed{number}")
-    return found
+    code.each(0, rows, 1, add_row)
+    for total, (r, q) in zip(held, tile, strict=True):
+        place = code.entry(sums, [code.binary("+", j, r), code.binary("*", own[q], lanes)])
+        _add_vector(code, place, code.load(vector, total), lanes)
 
 
 def _add_vector(code: Code, place: str, found: Value, lanes: int) -> None:
@@ -120,7 +122,8 @@ def _add_vector(code: Code, place: str, found: Value, lanes: int) -> None:
 
 VECTOR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "turn": _turn,
-    "ask": _ask,
+    "tile": _tile,
+    "across": _across,
     "scaled": _scaled,
     "add_tile": _add_tile,
     **TILES,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from chainrule.compile.llvm_text import Body
-from chainrule.compile.llvm_values import BYTES, TYPES, Code, Module, Value, View
+from chainrule.compile.llvm_functions import Array, Parameters
+from chainrule.compile.llvm_text import Body, options
+from chainrule.compile.llvm_values import BYTES, TYPES, Code, Module, Value
 
 HEADER = object.__basicsize__  # bytes of an array before the pointer to its entries
 EXTENTS, STRIDES = HEADER + 16, HEADER + 24  # after the pointer and the number of axes
@@ -29,14 +30,6 @@ PYTHON = {
     "PyErr_Occurred": "ptr @PyErr_Occurred()",
     "PyObject_Vectorcall": "ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)",
 }  # fmt: skip
-
-
-class Array(NamedTuple):
-    """An array's type, its number of axes, and the one whose entries lie beside each other; None if there is none."""
-
-    kind: str
-    axes: int
-    unit: int | None
 
 
 Layout = tuple[str | Array, ...]
@@ -86,7 +79,7 @@ def llvm_module(text: str, layout: Layout) -> str:
     module = read_module(text)
     function = module.functions["kernel"]
     names = [a.arg for a in function.args.args]
-    code, parameters = Code(), _Parameters()
+    code, parameters = Code(), Parameters()
     body = Body(module, code, {name: parameters.add(name, kind) for name, kind in zip(names, layout, strict=True)})
     body.run_function(function)
     results = () if body.result is None else body.result if isinstance(body.result, tuple) else (body.result,)
@@ -95,12 +88,9 @@ def llvm_module(text: str, layout: Layout) -> str:
     lines = "\n".join(_whole(code, body.kept))
     head = f"define internal i32 @kernel({', '.join([*parameters.texts, f'ptr noalias {RESULTS}'])}) noinline nounwind"
     declared = [f"declare {text}" for text in (*PYTHON.values(), *sorted(code.called.values()))]
-    entry = _entry(layout, len(results), "nogil=True" in map(ast.unparse, _keywords(function)))
-    return "\n".join([f"@{NONE} = external global i8", *declared, "", f"{head} {{\n{lines}\n}}", "", *entry])
-
-
-def _keywords(function: ast.FunctionDef) -> list[ast.keyword]:
-    return [word for d in function.decorator_list if isinstance(d, ast.Call) for word in d.keywords]
+    entry = _entry(layout, len(results), "nogil=True" in map(ast.unparse, options(function)))
+    kernel = [f"{head} {{\n{lines}\n}}", "", *module.written.values()]
+    return "\n".join([f"@{NONE} = external global i8", *declared, "", *kernel, *entry, *code.hints])
 
 
 def _whole(code: Code, kept: Sequence[str]) -> list[str]:
@@ -113,25 +103,6 @@ def _whole(code: Code, kept: Sequence[str]) -> list[str]:
         ends += [f"{memory} = load ptr, ptr {place}", f"call void @PyMem_RawFree(ptr {memory})"]
     nothing = [f"store ptr null, ptr {place}" for place in kept]
     return ["entry:", *code.places, *nothing, "br label %start", "start:", *code.lines, *ends, f"ret i32 {status}"]
-
-
-class _Parameters:
-    """The parameters in LLVM's language: an array is a pointer, its extents and its strides."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def add(self, name: str, kind: str | Array) -> Any:
-        """Add a parameter and return what it is in the text."""
-        if isinstance(kind, str):
-            self.texts.append(f"{kind} %{name}")
-            return Value(kind, f"%{name}")
-        self.texts.append(f"ptr noalias %{name}")
-        shape = [Value("i64", f"%{name}.n{axis}") for axis in range(kind.axes)]
-        strides = [Value("i64", f"%{name}.s{axis}") for axis in range(kind.axes)]
-        self.texts += [f"i64 {value.text}" for value in (*shape, *strides)]
-        paces = tuple(None if axis == kind.unit else stride for axis, stride in enumerate(strides))
-        return View(kind.kind, f"%{name}", tuple(shape), paces)
 
 
 def _entry(layout: Layout, results: int, is_free: bool) -> list[str]:

@@ -11,10 +11,12 @@ import ast
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from chainrule.compile.llvm_functions import call, is_apart
 from chainrule.compile.llvm_lanes import VECTOR_FUNCTIONS
 from chainrule.compile.llvm_values import BYTES, TYPES, Code, Module, Unwritten, Value, View, joined, kind_of
 
@@ -37,6 +39,7 @@ CALLS = {
 }  # fmt: skip
 CONVERSIONS = {"T", "F", "I", "float", "np.float64", "np.float32", "np.int64", "np.int32"}
 ALIGNED = 64  # bytes: a line of a cache
+ABREAST = "ABREAST"  # the constant that says how many steps of a loop are one vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,9 @@ class Body:
     def run_function(self, function: ast.FunctionDef) -> None:
         """Write the lines of a function, with the freedom that its decorator leaves to LLVM."""
         outer, self.code.flags = self.code.flags, ""
-        for decorator in function.decorator_list:
-            for keyword in decorator.keywords if isinstance(decorator, ast.Call) else []:
-                if keyword.arg == "fastmath":
-                    self.code.flags = "".join(f"{flag} " for flag in sorted(ast.literal_eval(keyword.value)))
+        for option in options(function):
+            if option.arg == "fastmath":
+                self.code.flags = "".join(f"{flag} " for flag in sorted(ast.literal_eval(option.value)))
         self.run(function.body)
         self.code.flags = outer
 
@@ -71,7 +73,7 @@ class Body:
         for line in lines:
             match line:
                 case ast.For(ast.Name(name), ast.Call(ast.Name("range"), bounds), body, []):
-                    self._loop(name, [self.value(b) for b in bounds], body)
+                    self._loop(name, bounds, body)
                 case ast.If(test, body, []):
                     self._branch(self.value(test), body)
                 case ast.Expr(ast.Constant()):
@@ -96,10 +98,12 @@ class Body:
             case _:
                 raise Unwritten(ast.unparse(line))
 
-    def _loop(self, name: str, bounds: Sequence[Any], body: Sequence[ast.stmt]) -> None:
+    def _loop(self, name: str, nodes: Sequence[ast.expr], body: Sequence[ast.stmt]) -> None:
+        bounds = [self.value(node) for node in nodes]
         start, stop = (0, bounds[0]) if len(bounds) == 1 else bounds[:2]
         step = bounds[2] if len(bounds) == 3 else 1
-        self.code.each(start, stop, step, lambda index: self._inside({name: index}, body))
+        abreast = stop if ast.unparse(nodes[-1]) == ABREAST else 0
+        self.code.each(start, stop, step, lambda index: self._inside({name: index}, body), abreast)
 
     def _inside(self, names: dict[str, Any], body: Sequence[ast.stmt]) -> None:
         self.scopes.append(names)
@@ -147,13 +151,14 @@ class Body:
         self.code.store(value, known.kind, known.place)
 
     def _fill(self, view: View, value: Any) -> None:
-        def rest(at: tuple[Any, ...]) -> None:
-            if len(at) == len(view.shape):
-                self.code.store(value, view.kind, self.code.entry(view, at))
-            else:
-                self.code.each(0, view.shape[len(at)], 1, lambda index: rest((*at, index)))
+        self._every(view.shape, lambda at: self.code.store(value, view.kind, self.code.entry(view, at)))
 
-        rest(())
+    def _every(self, shape: Sequence[Any], write: Callable[[tuple[Any, ...]], None], at: tuple[Any, ...] = ()) -> None:
+        """Write loops over all indices that begin with these."""
+        if len(at) == len(shape):
+            write(at)
+        else:
+            self.code.each(0, shape[len(at)], 1, lambda index: self._every(shape, write, (*at, index)))
 
     # --- values
     def value(self, node: ast.expr) -> Any:
@@ -316,16 +321,12 @@ class Body:
         code.begin(f"made{number}")
 
     def _copied(self, view: View) -> View:
-        copy = self._made(view.shape, view.kind)
-        code = self.code
+        copy, code = self._made(view.shape, view.kind), self.code
 
-        def rest(at: tuple[Any, ...]) -> None:
-            if len(at) == len(view.shape):
-                code.store(code.load(view.kind, code.entry(view, at)), view.kind, code.entry(copy, at))
-            else:
-                self.code.each(0, view.shape[len(at)], 1, lambda index: rest((*at, index)))
+        def write(at: tuple[Any, ...]) -> None:
+            code.store(code.load(view.kind, code.entry(view, at)), view.kind, code.entry(copy, at))
 
-        rest(())
+        self._every(view.shape, write)
         return copy
 
     # --- calls
@@ -354,10 +355,22 @@ class Body:
         return self.code.cast(x, own) if isinstance(x, Value) else kind(x)
 
     def _inlined(self, function: ast.FunctionDef, arguments: Sequence[Any]) -> Any:
+        if is_apart(function):
+            return call(self.module, self.code, function, arguments, partial(self._apart, function))
         names = [a.arg for a in function.args.args]
         body = Body(self.module, self.code, dict(zip(names, arguments, strict=True)), self.kept)
         body.run_function(function)
         return body.result
+
+    def _apart(self, function: ast.FunctionDef, code: Code, names: dict[str, Any]) -> bool:
+        body = Body(self.module, code, names)
+        body.run_function(function)
+        return not body.kept and body.result is None
+
+
+def options(function: ast.FunctionDef) -> list[ast.keyword]:
+    """Return what the decorators of a function say."""
+    return [word for d in function.decorator_list if isinstance(d, ast.Call) for word in d.keywords]
 
 
 def _is_alone(node: ast.expr) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from itertools import product
 from typing import Any
@@ -22,12 +22,6 @@ def registers() -> tuple[int, int]:
     """How long a vector is in bytes, and how many of them lie side by side in a tile of five rows."""
     features = import_module("llvmlite.binding").get_host_cpu_features()
     return (64, 4) if features.get("avx512f") else (32, 2)
-
-
-def ask(code: Code, place: str) -> None:
-    """Ask for the line of this address to be brought into the second cache."""
-    code.called[PREFETCH] = f"void @{PREFETCH}(ptr, i32, i32, i32)"
-    code.lines.append(f"call void @{PREFETCH}(ptr {place}, {TO_SECOND_CACHE})")
 
 
 class _Vectors:
@@ -122,12 +116,12 @@ def shuffled(code: Code, kind: str, pair: Sequence[Value], mask: Sequence[int]) 
 def dots(code: Code, lanes: View, left: View, rows: View, at: Any, k: Any, steps: int) -> None:
     """Write lanes[k + a, at + b] = Σ_j left[k + a, j]·rows[at + b, j] for a < steps and b < 4.
 
-    Entries of a row lie beside each other in all three.
+    Entries of a row lie beside each other in `left` and `rows`.
     """
     vectors, width = _Vectors(code, rows.kind), left.shape[1]
     tops = [code.entry(left, [code.binary("+", k, a), 0]) for a in range(steps)]
     starts = [code.entry(rows, [code.binary("+", at, b), 0]) for b in range(ROWS)]
-    totals = [[_variable(code, vectors.kind) for _ in starts] for _ in tops]
+    totals = [[zeros(code, vectors.kind) for _ in starts] for _ in tops]
 
     def step(j: Value, mask: Value | None) -> None:
         xs = [vectors.read(code.moved(start, rows.kind, j), mask) for start in starts]
@@ -141,43 +135,77 @@ def dots(code: Code, lanes: View, left: View, rows: View, at: Any, k: Any, steps
     code.each(whole, width, vectors.length, lambda j: step(j, vectors.first(code.binary("-", width, j))))
     for a, mine in enumerate(totals):
         found = vectors.sums([code.load(vectors.kind, total) for total in mine])
-        vectors.write(found, code.entry(lanes, [code.binary("+", k, a), at]), None)
+        _write_row(code, lanes, code.binary("+", k, a), at, found)
 
 
-def outer(code: Code, *arguments: Any) -> None:
+def _write_row(code: Code, lanes: View, k: Any, at: Any, found: Value) -> None:
+    """Write lanes[k, at + b] for b < 4, beside each other or not."""
+    if lanes.strides[1] is None:
+        code.lines.append(
+            f"store {found.kind} {found.text}, ptr {code.entry(lanes, [k, at])}, align {BYTES[lanes.kind]}"
+        )
+        return
+    for b in range(ROWS):
+        one = code.add(lanes.kind, f"extractelement {found.kind} {found.text}, i32 {b}")
+        code.store(one, lanes.kind, code.entry(lanes, [k, code.binary("+", at, b)]))
+
+
+def outer(
+    code: Code, total: View, lanes: View, rows: View, ahead: View, following: Any, k: Any, j: Any, *rest: Any
+) -> None:
     """Write total[k + a, j + b] += Σ_i lanes[k + a, i]·rows[i, j + b] for a < steps, b < width and i < size.
 
-    The arguments are total, lanes, rows, ahead, next, k, j, width, steps, size. Entries of a row lie beside each other
-    in the first three. Meanwhile columns j + b of ahead[next + i] are asked for, which need not exist.
+    `rest` is width, steps, size. Entries of a row lie beside each other in `total` and `rows`. Meanwhile columns j + b
+    of ahead[following + i] are asked for, which need not exist.
     """
-    *views, following, k, j, width, steps, size = arguments
-    length, most = _Vectors(code, views[0].kind).length, registers()[1]
+    width, steps, size = rest
+
+    def strip(first: Value, masks: Sequence[Value | None]) -> None:
+        length = len(masks) * registers()[0]
+        at = code.binary("+", j, first)
+        ask = partial(_ask_ahead, code, ahead, following, at, length)
+        _outer(code, (total, lanes, rows), (k, at), masks, (steps, size), ask)
+
+    _by_strips(code, rows.kind, width, strip)
+
+
+def block(code: Code, out: View, left: View, right: View, i: Any, j: Any, *rest: Any) -> None:
+    """Write out[i + a, j + b] += Σ_k left[i + a, k]·right[k, j + b] for a < steps, b < width and k < depth.
+
+    `rest` is width, steps, depth. Entries of a row lie beside each other in `out` and `right`.
+    """
+    width, steps, depth = rest
+
+    def strip(first: Value, masks: Sequence[Value | None]) -> None:
+        _outer(code, (out, left, right), (i, code.binary("+", j, first)), masks, (steps, depth))
+
+    _by_strips(code, right.kind, width, strip)
+
+
+def _by_strips(code: Code, kind: str, width: Any, write: Callable[[Any, Sequence[Value | None]], None]) -> None:
+    """Take as many vectors of columns at a time as there are registers for; unknown widths by one, the last in part."""
+    length, most = _Vectors(code, kind).length, registers()[1]
     if isinstance(width, int):
         for first in range(0, width, most * length):
-            masks = [None] * min(most, (width - first) // length)
-            _outer(code, views, (following, k, code.binary("+", j, first)), masks, steps, size)
+            write(first, [None] * min(most, (width - first) // length))
         return
-
-    def rest(first: Value) -> None:
-        mask = _Vectors(code, views[0].kind).first(code.binary("-", width, first))
-        _outer(code, views, (following, k, code.binary("+", j, first)), [mask], steps, size)
-
-    code.each(0, width, length, rest)
+    code.each(
+        0, width, length, lambda first: write(first, [_Vectors(code, kind).first(code.binary("-", width, first))])
+    )
 
 
 def _outer(
     code: Code,
     views: Sequence[View],
-    at: tuple[Any, Any, Any],
+    at: tuple[Any, Any],
     masks: Sequence[Value | None],
-    steps: int,
-    size: Any,
+    extents: tuple[int, Any],
+    ask: Callable[[Value], None] | None = None,
 ) -> None:
     """The same for as many vectors of columns as there are masks: their sums are held while all rows go by."""
-    (total, lanes, rows, ahead), (following, k, j) = views, at
+    (total, lanes, rows), (k, j), (steps, size) = views, at, extents
     vectors, numbers = _Vectors(code, rows.kind), [code.binary("+", k, a) for a in range(steps)]
     columns = [(b * vectors.length, mask) for b, mask in enumerate(masks)]
-    factors = [code.entry(lanes, [number, 0]) for number in numbers]
     tops = [code.entry(total, [number, j]) for number in numbers]
     sums = [(code.moved(top, rows.kind, b), mask, code.place(vectors.kind)) for top in tops for b, mask in columns]
     for place, mask, held in sums:
@@ -186,9 +214,10 @@ def _outer(
 
     def step(i: Value) -> None:
         row = code.moved(start, "i8", code.binary("*", i, pace))
-        _ask_for(code, ahead, (code.binary("+", following, i), j), len(masks) * vectors.length * vectors.align)
+        if ask is not None:
+            ask(i)
         xs = [vectors.read(code.moved(row, rows.kind, b), mask) for b, mask in columns]
-        spread = [vectors.spread(code.moved(factor, rows.kind, i)) for factor in factors]
+        spread = [vectors.spread(code.entry(lanes, [number, i])) for number in numbers]
         for (factor, x), (_, _, held) in zip(product(spread, xs), sums, strict=True):
             vectors.add_product(held, factor, x)
 
@@ -197,20 +226,26 @@ def _outer(
         vectors.write(code.load(vectors.kind, held), place, mask)
 
 
+def _ask_ahead(code: Code, ahead: View, following: Any, j: Any, length: int, i: Value) -> None:
+    _ask_for(code, ahead, (code.binary("+", following, i), j), length)
+
+
 def _ask_for(code: Code, view: View, at: tuple[Any, Any], size: int) -> None:
-    """Ask for so many bytes from this entry on, which may lie behind the array's end."""
-    offset = code.binary("*", at[0], view.stride(0)), code.binary("*", at[1], view.stride(1))
-    distance = code.binary("+", *offset)
+    """Ask for so many bytes, from this entry on, to be brought into the second cache; the array may end before them."""
+    code.called[PREFETCH] = f"void @{PREFETCH}(ptr, i32, i32, i32)"
+    paces = (code.binary("*", index, view.stride(axis)) for axis, index in enumerate(at))
+    distance = code.binary("+", *paces)
     for line in range(0, size, LINE):
-        place = code.binary("+", distance, line)
-        ask(code, code.add("ptr", f"getelementptr i8, ptr {view.data}, i64 {place.text}").text)
+        offset = code.binary("+", distance, line)
+        place = code.add("ptr", f"getelementptr i8, ptr {view.data}, i64 {offset.text}")
+        code.lines.append(f"call void @{PREFETCH}(ptr {place.text}, {TO_SECOND_CACHE})")
 
 
-def _variable(code: Code, kind: str) -> str:
-    """Return memory for a sum, which is 0."""
+def zeros(code: Code, kind: str) -> str:
+    """Return memory for a vector of sums, which are 0."""
     place = code.place(kind)
     code.lines.append(f"store {kind} zeroinitializer, ptr {place}")
     return place
 
 
-TILES: dict[str, Callable[..., None]] = {"dots": dots, "outer": outer}
+TILES: dict[str, Callable[..., None]] = {"dots": dots, "outer": outer, "block": block}

@@ -60,6 +60,7 @@ class Module:
 
     functions: dict[str, ast.FunctionDef] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)  # the functions that are called, by name
 
 
 def kind_of(x: Any) -> str:
@@ -88,6 +89,7 @@ class Code:
     places: list[str] = field(default_factory=list)  # memory of variables, which LLVM turns into registers
     flags: str = ""
     called: dict[str, str] = field(default_factory=dict)  # the functions that are not here, as they are declared
+    hints: list[str] = field(default_factory=list)  # what LLVM is told of loops
     count: int = 0
     block: str = "start"
 
@@ -111,8 +113,8 @@ class Code:
         self.lines.append(f"{label}:")
         self.block = label
 
-    def each(self, start: Any, stop: Any, step: Any, write: Callable[[Value], None]) -> None:
-        """Write a loop."""
+    def each(self, start: Any, stop: Any, step: Any, write: Callable[[Value], None], abreast: int = 0) -> None:
+        """Write a loop, with `abreast` one of so many steps that are to be one vector."""
         number = self.number()
         before = self.block
         first, last, pace = (self.text(x, "i64") for x in (start, stop, step))
@@ -127,8 +129,17 @@ class Code:
         self.lines.append(f"br label %next{number}")
         self.begin(f"next{number}")
         self.lines.append(f"{following} = add nsw i64 {index.text}, {pace}")
-        self.lines.append(f"br label %head{number}")
+        self.lines.append(f"br label %head{number}{self._hint(abreast)}")
         self.begin(f"done{number}")
+
+    def _hint(self, abreast: int) -> str:
+        """Say that a loop's steps are to be one vector, and not lines one after the other before it is asked about."""
+        if not abreast:
+            return ""
+        own = f"!{len(self.hints)}"
+        width = f'!{{!"llvm.loop.vectorize.width", i32 {abreast}}}'
+        self.hints.append(f'{own} = distinct !{{{own}, {width}, !{{!"llvm.loop.unroll.disable"}}}}')
+        return f", !llvm.loop {own}"
 
     def text(self, x: Any, kind: str) -> str:
         """Return the operand for a number as this type."""

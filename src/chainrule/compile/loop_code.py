@@ -90,7 +90,7 @@ class LoopCode(LoopLanguage):
 
     def _item(self, scope: Scope, item: Loop | Nest, at: dict[int, str], depth: int) -> None:
         if isinstance(item, Nest):
-            self._compute(scope, item, depth)
+            self._compute(scope, item)
             return
         variable = VARIABLES[depth]
         held = [n for n in item.nests if self.loops.is_reduced(n.step) and n.local == depth and depth > 0]
@@ -122,7 +122,7 @@ class LoopCode(LoopLanguage):
         elif text != name:
             self.variable(scope, name, text)
 
-    def _compute(self, scope: Scope, nest: Nest, depth: int) -> None:
+    def _compute(self, scope: Scope, nest: Nest) -> None:
         k, step, variables = nest.step, self.steps[nest.step], _variables(nest)
         if self.loops.is_whole(k):
             self._apply(scope, k)
@@ -305,17 +305,12 @@ class LoopCode(LoopLanguage):
         return self._operation(scope, step, texts)
 
     def _combination(self, coefficients: Sequence[Scalar], texts: Sequence[str]) -> str:
-        return combination(coefficients, texts, [None] * len(texts))
+        return combination(coefficients, texts)
 
     def _operation(self, scope: Scope, step: Instruction, texts: Sequence[str]) -> str:
         assert isinstance(step.action, Map)
         op = step.action.op
-        known = {}
-        for p, operand in zip(op.parameters, step.operands, strict=True):
-            action = self.steps[operand].action
-            if isinstance(action, Constant):
-                known[p] = action.value
-        line = op.loop.written(known)
+        line = op.loop.written(self.program.known(step))
         if not line:
             raise lacking(op, self.language)
         pairs = [(p, t) for p, t in zip(op.parameters, texts, strict=True) if f"${p}" in line]
@@ -343,7 +338,7 @@ class LoopCode(LoopLanguage):
                 return self.size(size)
         texts = [self._whole_number(operand) for operand in step.operands]
         if isinstance(step.action, Combine):
-            return parenthesised(combination(step.action.coefficients, texts, [None] * len(texts)))
+            return parenthesised(combination(step.action.coefficients, texts))
         return parenthesised(" * ".join(texts))
 
 

@@ -25,7 +25,7 @@ from chainrule.compile.program import (
     Put,
     Take,
 )
-from chainrule.compile.side_by_side import is_product, product_order, seen_through
+from chainrule.compile.side_by_side import in_memory, is_product, product_order
 from chainrule.expression.node import Subscripts
 from chainrule.expression.shape import Size
 
@@ -151,10 +151,7 @@ class Loops:
         step = self.steps[k]
         if self.is_renaming(k):
             return dict(enumerate(step.shape))
-        sizes = dict(zip(step.output, step.shape, strict=True))
-        for operand, sub in zip(step.operands, step.subscripts, strict=True):
-            sizes |= dict(zip(sub, self.steps[operand].shape, strict=True))
-        return sizes
+        return self.program.index_sizes(step)
 
     # --- the loops
     def _nest(self, k: int) -> Nest:
@@ -173,7 +170,7 @@ class Loops:
         elif largest[-1] == step.output[-1]:
             order = (*(i for i in dict.fromkeys((*step.output[:-1], *every)) if i != largest[-1]), largest[-1])
         if is_product(step):
-            order = product_order(seen_through(self.steps, step), step.output, order)
+            order = product_order(in_memory(self.steps, step), step.output, order)
         count = len(set(step.output))
         return Nest(k, order, count if set(order[:count]) == set(step.output) else None)
 

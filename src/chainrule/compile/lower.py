@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
 from chainrule.compile.outer import with_common_factors
-from chainrule.compile.products import Factors, Value, as_sum, lower_product, split
-from chainrule.compile.program import Combine, Contract, Length, Load, Map, Program, Recorder
+from chainrule.compile.products import Factors, Value, as_sum, lower_product, split, with_all_axes
+from chainrule.compile.program import Combine, Contract, Length, Load, Map, Program
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.extent import is_derived, names_of
 from chainrule.expression.node import Add, Apply, Dimension, Einsum, Expr, Identity, Symbol, walk
 from chainrule.expression.power import constant_value
@@ -225,7 +226,4 @@ class _Lowering:
 
     def full(self, value: Value, e: Expr) -> int:
         """Return the value with all its axes, expanded where it was thin."""
-        every = tuple(range(e.ndim))
-        if value.axes == every:
-            return value.number
-        return self.recorder.record(Contract(), (value.number,), (value.axes,), every, e.shape)
+        return with_all_axes(self.recorder, value, e.shape)

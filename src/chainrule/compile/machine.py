@@ -10,7 +10,7 @@ import ctypes
 import re
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from threading import Lock
 from typing import Any
@@ -50,9 +50,15 @@ class Kernel:
                 self._calls[layout] = self._compiled(layout)
         found = self._calls[layout]
         if found is None or not lies_evenly(arguments, layout):
-            return kernel_module(self.text).kernel(*arguments)
+            return self._by_numba(*arguments)
         self.call = found.call
         return self.call(*arguments)
+
+    @cached_property
+    def _by_numba(self) -> Callable[..., Any]:
+        """The function as numba compiles it. To find its module takes as long as some kernels run."""
+        found: Callable[..., Any] = kernel_module(self.text).kernel
+        return found
 
     def _compiled(self, layout: Layout) -> _Loaded | None:
         """Return the code, or None if it is for numba."""
@@ -134,11 +140,24 @@ def _object_code(text: str) -> bytes:
     """Return the machine code of a module: the one on disk, or a new one. Raises: Unwritten."""
     llvm = _llvm()
     for name in re.findall(r"^declare .*@(\w+)\(", text, re.MULTILINE):
-        if llvm.address_of_symbol(name) is None:  # LLVM ends the process where it looks for a function in vain
+        if not _is_linked(name):  # LLVM ends the process where it looks for a function in vain
             raise Unwritten(f"{name}, which this C library lacks")
     versions = ".".join(map(str, llvm.llvm_version_info))
     processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     return kept_bytes((text, versions, processor), lambda: _compiled(text))
+
+
+@cache
+def _is_linked(name: str) -> bool:
+    """True if LLVM finds the function. Until something loads the process as a library, it has to be told where."""
+    llvm = _llvm()
+    if llvm.address_of_symbol(name) is None:
+        try:
+            function = getattr(ctypes.CDLL(None), name)
+        except (AttributeError, OSError, TypeError):  # it is not there, or the system has no such library
+            return False
+        llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+    return True
 
 
 def _compiled(text: str) -> bytes:

@@ -14,7 +14,7 @@ from string import Template
 from typing import NamedTuple, Protocol
 
 from chainrule.compile.program import Combine, Constant, Contract, Divide, Instruction, Length, Load, Map, Program
-from chainrule.compile.writing import literal
+from chainrule.compile.writing import combination, literal
 from chainrule.expression.op import Gather
 from chainrule.expression.shape import Scalar
 
@@ -58,13 +58,12 @@ class Nest:
     loops: tuple[tuple[str, str], ...]
     labels: Mapping[int, Mapping[int, str]]  # by root: the variable of each label
     unroll: tuple[Stride, ...] = ()  # of the outermost loops
-    ahead: tuple[str, ...] = ()  # calls before the innermost loop, each for one of so many parts of something
 
     def lines(self) -> list[str]:
         """Return the lines of the nest, with what has to be set before it."""
         ways = [self._ways(loop, stride.steps) for loop, stride in zip(self.loops, self.unroll, strict=False)]
         whole = [way[0] for way in ways]
-        lines = self._prepared() + self._loop(whole, self.ahead)
+        lines = self._prepared() + self._loop(whole)
         for depth, (_, rest) in reversed(list(enumerate(ways))):
             if not self.unroll[depth].exact:  # what is never run need not be compiled
                 lines += self._loop([*whole[:depth], rest])
@@ -111,7 +110,7 @@ class Nest:
         return home
 
     def _array(self, k: int, held: tuple[str, ...]) -> str:
-        return self._target(k, tuple(held)).partition("[")[0]
+        return self._target(k, held).partition("[")[0]
 
     def _gather(self, k: int) -> Gather | None:
         action = self._step(k).action
@@ -126,7 +125,7 @@ class Nest:
         return Template(gather.finish).substitute(acc=text) if gather else text
 
     # --- the loop
-    def _loop(self, steps: Sequence[_Steps], ahead: Sequence[str] = ()) -> list[str]:
+    def _loop(self, steps: Sequence[_Steps]) -> list[str]:
         """Return the nest with its outermost loops in these steps."""
         body = _Body(self, len(self.loops))
         names: list[list[tuple[str, str]]] = []
@@ -139,11 +138,6 @@ class Nest:
         for k in self.roots:
             self._root(k, body, copies)
         extents = [(step.variable, step.extent) for step in steps]
-        outer = [*extents, *self.loops[len(steps) :]][:-1]
-        part, parts = "0", "1"
-        for variable, extent in outer:
-            part, parts = f"({part}) * ({extent}) + {variable}", f"{parts} * ({extent})"
-        body.pre[-2] += [Template(call).substitute(part=part, parts=parts) for call in ahead]
         return body.text([*extents, *self.loops[len(steps) :]])
 
     def _root(self, k: int, body: _Body, copies: list[dict[str, str]]) -> None:
@@ -153,7 +147,7 @@ class Nest:
         for renamed in copies:
             variables = {label: renamed.get(v, v) for label, v in self.labels[k].items()}
             at = tuple(variables[label] for label in step.output)
-            if not self._step(k).is_reduced:
+            if not step.is_reduced:
                 body.store(k, at, self.storage.home(k, at))
                 continue
             operands = [
@@ -206,6 +200,10 @@ def _balanced(terms: list[str]) -> str:
     return f"({_balanced(terms[:half])} + {_balanced(terms[half:])})"
 
 
+def _number(value: Scalar) -> str:
+    return f"T({literal(value)})"
+
+
 class _Body:
     """The lines of a nest by depth: depth 0 before all loops, depth 1 inside the outermost, and so on."""
 
@@ -230,7 +228,7 @@ class _Body:
         """Compute a value of a row and write it where others read it."""
         text = self.value(k, at)
         if home is not None:
-            self.pre[self.depth_of(at) or 0].append(f"{home} = {text}")
+            self.pre[self.depth_of(at)].append(f"{home} = {text}")
 
     def value(self, k: int, at: At) -> str:
         """Return the name of the value at these variables; its lines are as far outside as they can be."""
@@ -242,7 +240,7 @@ class _Body:
     def _made(self, k: int, at: At) -> tuple[str, int]:
         step = self.nest.storage.program.instructions[k]
         if isinstance(step.action, Constant):
-            return f"T({literal(step.action.value)})", 0
+            return _number(step.action.value), 0
         place = None if k in self.nest.roots else self.nest.storage.place(k, at)
         if place is not None and "[" not in place:
             return place, 0
@@ -268,7 +266,7 @@ class _Body:
                 plain = f"{texts[0]} / {texts[1]}"
                 return f"{plain} if {texts[1]} != zero else zero" if is_length else plain
             case Combine(coefficients):
-                return _combination(coefficients, texts)
+                return combination(coefficients, texts, number=_number)
             case Map(op):
                 return Template(self.nest.storage.line(k)).substitute(dict(zip(op.parameters, texts, strict=True)))
             case Length(size):
@@ -286,12 +284,3 @@ class _Body:
         for depth in range(len(loops), 0, -1):
             lines += ["    " * depth + line for line in self.post[depth]]
         return lines
-
-
-def _combination(coefficients: Sequence[Scalar], texts: Sequence[str]) -> str:
-    text = ""
-    for c, term in sorted(zip(coefficients, texts, strict=True), key=lambda pair: pair[0] < 0):
-        size = c if c >= 0 else -c
-        factor = term if size == 1 else f"T({literal(size)}) * {term}"
-        text += (f" - {factor}" if text else f"-({factor})") if c < 0 else f" + {factor}" if text else factor
-    return text

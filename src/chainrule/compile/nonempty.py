@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from chainrule.compile.program import Map, Program
@@ -19,7 +19,7 @@ def sizes_above_zero(program: Program) -> list[Size]:
 
 def missing_entries(program: Program, arguments: Sequence[Any]) -> DomainError | None:
     """Return the error of an operation whose axis has no entries for these arguments; None if each has some."""
-    sizes = extents_of(program, arguments)
+    sizes = program.extents(arguments)
     for op, size in reduced_axes(program):
         if extent_of(size, sizes) == 0:
             return DomainError(f"{op.name} is not defined for an axis without entries", found=f"{size} = 0")
@@ -36,10 +36,3 @@ def reduced_axes(program: Program) -> list[tuple[Op, Size]]:
                 shape = program.instructions[operand].shape
                 found += [(op, size) for size in shape[len(shape) - len(core) :]]
     return found
-
-
-def extents_of(program: Program, arguments: Sequence[Any]) -> Mapping[str, int]:
-    """Return every size, given arrays that fit and the sizes that come after them."""
-    given = dict(zip(program.given, arguments[len(program.arguments) :], strict=True))
-    places = {size: program.place_of(size) for size in program.sizes}
-    return given | {n: arguments[place[0]].shape[place[1]] for n, place in places.items() if place is not None}

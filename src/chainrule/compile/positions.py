@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from chainrule.compile.products import length_of
-from chainrule.compile.program import Map, Program, Recorder
+from chainrule.compile.program import Map, Program
+from chainrule.compile.recorder import Recorder
 from chainrule.compile.selections import places_of
 
 

@@ -240,10 +240,8 @@ class Primitives(Operands):
     def _line(self, step: Instruction, dialect: Dialect | None = None) -> str:
         """Return the operation's own line of code, the one for known arguments if it has one."""
         assert isinstance(step.action, Map)
-        op = step.action.op
-        values = {p: self._constant(operand) for p, operand in zip(op.parameters, step.operands, strict=True)}
-        known = {p: value for p, value in values.items() if value is not None}
-        return op.code.line((dialect or self.dialect).code, known, is_number=not step.shape)
+        code = (dialect or self.dialect).code
+        return step.action.op.code.line(code, self.program.known(step), is_number=not step.shape)
 
     # --- one operand: sums, diagonals, expansions
     def _rearranged(self, step: Instruction, text: str, name: str) -> list[str]:

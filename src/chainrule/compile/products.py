@@ -10,14 +10,15 @@ from math import prod
 
 from chainrule.compile.contraction import Labels, Tree, contraction_order, leaves, nominal
 from chainrule.compile.outer import with_long_rows
-from chainrule.compile.program import Combine, Contract, Divide, Length, Map, Recorder
+from chainrule.compile.program import Combine, Contract, Divide, Length, Map
+from chainrule.compile.recorder import Recorder
 from chainrule.compile.selections import Eliminated, Operand, Selection, is_positioned, is_selection, places_of
 from chainrule.expression.extent import is_derived, terms_of
 from chainrule.expression.node import Add, Einsum, Expr, Identity, Ones, Subscripts, Symbol
 from chainrule.expression.op import Code, Loop, Op
 from chainrule.expression.power import exponent_of, is_length, power_of
 from chainrule.expression.product import einsum
-from chainrule.expression.shape import Scalar, Size
+from chainrule.expression.shape import Scalar, Shape, Size
 from chainrule.expression.total import add_terms
 
 unless_zero = Op(
@@ -37,6 +38,14 @@ class Value:
 
     number: int
     axes: tuple[int, ...]
+
+
+def with_all_axes(recorder: Recorder, value: Value, shape: Shape) -> int:
+    """Return the value of an expression of this shape with all its axes, expanded where it was thin."""
+    every = tuple(range(len(shape)))
+    if value.axes == every:
+        return value.number
+    return recorder.record(Contract(), (value.number,), (value.axes,), every, shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +226,7 @@ def _positions(recorder: Recorder, e: Expr, values: Mapping[Expr, Value]) -> int
     if not is_positioned(e):
         return -1
     (idx,), size = e.args, length_of(recorder, e.shape[-1])
-    every, value = tuple(range(idx.ndim)), values[idx]
-    number = value.number
-    if value.axes != every:
-        number = recorder.record(Contract(), (number,), (value.axes,), every, idx.shape)
+    every, number = tuple(range(idx.ndim)), with_all_axes(recorder, values[idx], idx.shape)
     return recorder.record(Map(places_of), (number, size), (every, ()), every, idx.shape)
 
 

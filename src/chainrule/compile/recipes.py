@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import replace
 
 from chainrule.compile.lower import lower_as_written
-from chainrule.compile.program import Instruction, Load, Map, Program
+from chainrule.compile.program import Load, Map, Program
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.node import Symbol
 
 
@@ -36,41 +36,30 @@ def shared(program: Program) -> Program:
 
 
 def _replaced(program: Program, chosen: Container[int]) -> Program:
-    steps = _Steps()
+    recorder = Recorder()
     number: list[int] = []
     for k, step in enumerate(program.instructions):
         operands = tuple(number[o] for o in step.operands)
         recipe = step.action.op.loop.recipe if isinstance(step.action, Map) and k in chosen else None
         if recipe is not None:
-            symbols = tuple(Symbol(f"v{k}", steps.listed[o].shape) for k, o in enumerate(operands))
-            number.append(steps.spliced(lower_as_written(recipe(*symbols), arguments=symbols), operands))
+            symbols = tuple(Symbol(f"v{k}", recorder.instructions[o].shape) for k, o in enumerate(operands))
+            number.append(_spliced(recorder, lower_as_written(recipe(*symbols), arguments=symbols), operands))
         else:
-            number.append(steps.number(replace(step, operands=operands)))
-    return Program(program.arguments, program.given, tuple(steps.listed), tuple(number[k] for k in program.outputs))
+            number.append(recorder.record(step.action, operands, step.subscripts, step.output, step.shape))
+    return Program(
+        program.arguments, program.given, tuple(recorder.instructions), tuple(number[k] for k in program.outputs)
+    )
 
 
-class _Steps:
-    """Instructions, each once."""
-
-    def __init__(self) -> None:
-        self.listed: list[Instruction] = []
-        self._numbers: dict[Instruction, int] = {}
-
-    def number(self, step: Instruction) -> int:
-        """Return the number of the instruction, new or old."""
-        number = self._numbers.setdefault(step, len(self.listed))
-        if number == len(self.listed):
-            self.listed.append(step)
-        return number
-
-    def spliced(self, part: Program, operands: tuple[int, ...]) -> int:
-        """Add the instructions of the part, its arguments being these operands; return its result."""
-        own: list[int] = []
-        for step in part.instructions:
-            if isinstance(step.action, Load):
-                own.append(operands[step.action.position])
-            elif isinstance(step.action, Map) and step.action.op.is_held:
-                own.append(own[step.operands[0]])  # held apart from what is recognised in expressions
-            else:
-                own.append(self.number(replace(step, operands=tuple(own[o] for o in step.operands))))
-        return own[part.outputs[0]]
+def _spliced(recorder: Recorder, part: Program, operands: tuple[int, ...]) -> int:
+    """Record the instructions of the part, its arguments being these operands; return its result."""
+    own: list[int] = []
+    for step in part.instructions:
+        if isinstance(step.action, Load):
+            own.append(operands[step.action.position])
+        elif isinstance(step.action, Map) and step.action.op.is_held:
+            own.append(own[step.operands[0]])  # held apart from what is recognised in expressions
+        else:
+            read = [own[o] for o in step.operands]
+            own.append(recorder.record(step.action, read, step.subscripts, step.output, step.shape))
+    return own[part.outputs[0]]

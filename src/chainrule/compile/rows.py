@@ -67,21 +67,33 @@ def row_plan(program: Program, columns: bool = False) -> Plan | None:
     many, the one that is the first of more results is taken, and then the one that more of the data has. With
     `columns`, operations may need a whole column of numbers, one for each row.
     """
-    plans = []
-    for size in program.sizes:
-        if size in program.given:
-            continue
-        places = _Places.of(program, size, columns)
-        if places is not None:
-            plans.append((_score(program, places), _Cutting(program, size, places)))
-    best = min(plans, key=lambda pair: pair[0], default=None)
-    if (
-        best is None
-        or not 1 <= len(best[1].levels) <= MAX_PASSES
-        or not set(program.outputs).isdisjoint(program.numbers)
-    ):
+    best = min(_cuttings(program, columns), key=lambda pair: pair[0], default=None)
+    if best is None or not 1 <= len(best[1].levels) <= MAX_PASSES or _gives_numbers(program):
         return None
     return best[1].plan()
+
+
+def one_pass(program: Program) -> tuple[str, Pass] | None:
+    """Return an axis along which one pass is all there is to do, and that pass; None if there is no such axis."""
+    for _, cutting in sorted(_cuttings(program, columns=False), key=lambda pair: pair[0]):
+        if len(cutting.levels) == 1 and not _gives_numbers(program):
+            match cutting.plan().steps:
+                case (Pass() as found,):
+                    return cutting.size, found
+    return None
+
+
+def _cuttings(program: Program, columns: bool) -> Iterator[tuple[tuple[int, ...], _Cutting]]:
+    """Yield the axes that have independent rows, each with what its passes cost."""
+    for size in program.sizes:
+        if size not in program.given:
+            places = _Places.of(program, size, columns)
+            if places is not None:
+                yield _score(program, places), _Cutting(program, size, places)
+
+
+def _gives_numbers(program: Program) -> bool:
+    return not set(program.outputs).isdisjoint(program.numbers)
 
 
 def _score(program: Program, places: _Places) -> tuple[int, int, int, int, int]:

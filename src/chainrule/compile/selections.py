@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from chainrule.compile.program import Action, Contract, Pad, Part, Put, Recorder, Reshape, Take
+from chainrule.compile.program import Action, Contract, Pad, Part, Put, Reshape, Take
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.extent import minus
 from chainrule.expression.gather import onehot, whole_places
 from chainrule.expression.node import Apply, Expr, Subscripts

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chainrule.compile.program import Contract, Instruction, Program
+from chainrule.compile.program import Contract, Instruction, Program, seen_through
 from chainrule.expression.node import Subscripts
 
 
@@ -19,16 +19,9 @@ def is_product(step: Instruction) -> bool:
     return all(len(set(sub)) == len(sub) > 1 for sub in step.subscripts) and len(set(step.output)) == len(step.output)
 
 
-def seen_through(steps: Sequence[Instruction], step: Instruction) -> list[Subscripts]:
+def in_memory(steps: Sequence[Instruction], step: Instruction) -> list[Subscripts]:
     """Return the subscripts of the operands in the order in which the entries lie in memory."""
-    found = []
-    for k, labels in zip(step.operands, step.subscripts, strict=True):
-        while steps[k].is_transpose:
-            named = dict(zip(steps[k].output, labels, strict=True))
-            labels = tuple(named[i] for i in steps[k].subscripts[0])
-            k = steps[k].operands[0]
-        found.append(labels)
-    return found
+    return [seen_through(steps, k, sub)[1] for k, sub in zip(step.operands, step.subscripts, strict=True)]
 
 
 def leaps(i: int, subscripts: Sequence[Subscripts], output: Subscripts) -> int:
@@ -64,7 +57,7 @@ def with_turned(program: Program) -> Program:
 
 
 def _gains(steps: Sequence[Instruction], step: Instruction) -> bool:
-    subscripts = seen_through(steps, step)
+    subscripts = in_memory(steps, step)
     every = {i for sub in subscripts for i in sub}
     plain, turned = (min(leaps(i, subscripts, output) for i in every) for output in (step.output, step.output[::-1]))
     return turned < plain and plain > 1

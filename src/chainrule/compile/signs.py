@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chainrule.compile.program import Combine, Contract, Divide, Instruction, Load, Program, Recorder
+from chainrule.compile.program import Combine, Contract, Divide, Instruction, Load, Program
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.shape import Scalar
 
 
@@ -54,11 +55,13 @@ class _Signs:
                 numbers, sign = [value.number for value in given], 1
                 for value in given:
                     sign *= value.sign
-                return Signed(self._recorded(step, numbers), sign)
+                return Signed(self.recorder.again(step, numbers), sign)
             case Divide(is_length=False):
                 # the divisor keeps its sign, which 1/0 has
-                return Signed(self._recorded(step, [given[0].number, self._plain(step.operands[1])]), given[0].sign)
-        return Signed(self._recorded(step, [self._plain(operand) for operand in step.operands]), 1)
+                return Signed(
+                    self.recorder.again(step, [given[0].number, self._plain(step.operands[1])]), given[0].sign
+                )
+        return Signed(self.recorder.again(step, [self._plain(operand) for operand in step.operands]), 1)
 
     def _sum(self, k: int, step: Instruction, coefficients: Sequence[Scalar]) -> Signed:
         """Record Σ cₖ tₖ, or minus that if it is there already, or can be written over one of its terms."""
@@ -94,9 +97,3 @@ class _Signs:
             return self.recorder.record(minus, step.operands, step.subscripts, step.output, step.shape)
         every = tuple(range(len(step.shape)))
         return self.recorder.record(Combine((-1,)), (number,), (every,), every, step.shape)
-
-    def _recorded(self, step: Instruction, operands: Sequence[int]) -> int:
-        if isinstance(step.action, Contract) and len(operands) == 2:
-            subscripts = step.subscripts[0], step.subscripts[1]
-            return self.recorder.multiply(operands[0], operands[1], subscripts, step.output)
-        return self.recorder.record(step.action, operands, step.subscripts, step.output, step.shape)

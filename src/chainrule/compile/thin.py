@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from chainrule.compile.program import Combine, Contract, Divide, Instruction, Program, Recorder
+from chainrule.compile.program import Combine, Contract, Divide, Instruction, Program
+from chainrule.compile.recorder import Recorder
 from chainrule.expression.node import Subscripts
 
 Factor = tuple[int, Subscripts]  # a step, and the names of its axes
@@ -42,12 +43,7 @@ class _Thin:
         return replace(found, outputs=tuple(place[k] for k in self.old.outputs))
 
     def _same(self, step: Instruction) -> int:
-        operands = [self.number[operand] for operand in step.operands]
-        if isinstance(step.action, Contract) and len(operands) == 2:
-            return self.recorder.multiply(
-                operands[0], operands[1], (step.subscripts[0], step.subscripts[1]), step.output
-            )
-        return self.recorder.record(step.action, operands, step.subscripts, step.output, step.shape)
+        return self.recorder.again(step, [self.number[operand] for operand in step.operands])
 
     def _step(self, k: int) -> Instruction:
         return self.recorder.instructions[k]

@@ -1,6 +1,6 @@
 """A program on little data -> one compiled function of all of it: there, calls cost more than what they compute.
 
-Its loops are those of `loops.py`, merged where they can be, in one numba function that allocates nothing. A function in
+Its loops are those of `loops.py`, merged where they can be, in one kernel that allocates nothing. A function in
 Python decides whether the data is little, makes the arrays that are written to and calls it. It goes by sizes alone, so
 that the same arrays take the same way each time.
 """
@@ -16,15 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compile.across import TiledCode
 from chainrule.compile.execute import run_text
 from chainrule.compile.grouping import CALL
-from chainrule.compile.in_numba import FUNCTIONS, NumbaCode
-from chainrule.compile.kernel import HEADER
+from chainrule.compile.in_numba import FUNCTIONS
+from chainrule.compile.kernel_text import HEADER, compiled_text
 from chainrule.compile.loop_language import Scope
 from chainrule.compile.loops import Loop, Nest
 from chainrule.compile.machine import Kernel
 from chainrule.compile.nonempty import sizes_above_zero
-from chainrule.compile.program import Combine, Constant, Contract, Divide, Length, Load, Map, Program
+from chainrule.compile.program import BY_SUBSCRIPTS, Map, Program
 from chainrule.compile.recipes import unfolded
 from chainrule.compile.side_by_side import with_turned
 from chainrule.compile.source import made_names, parameters, size_lines, unpacked_sizes
@@ -35,6 +36,7 @@ from chainrule.expression.extent import is_derived
 # steps of all loops that take as long as what is called otherwise, weighed as follows
 LITTLE = 100_000  # beside NumPy, for each of its calls
 LITTLE_BESIDE_KERNELS = 40_000
+TILED = 4  # steps in tiles that count as one: one thread is as fast with them as two are without
 LONGEST = 150  # lines of a function that compiles within a second
 KERNEL = 'njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, no_cfunc_wrapper=True)'
 SCOPE = {
@@ -59,9 +61,6 @@ class Weights:
 BESIDE_KERNELS = Weights(1, 6, 80)
 # NumPy takes 1 µs for each instruction; BLAS is faster by 0.25 ns a step, vectorised exp by 3.5 ns a call
 BESIDE_NUMPY = Weights(2, 25, 350)
-
-# actions that read, of arrays whose sizes agree, only entries that exist: a slice may ask for others
-SAFE = Load | Length | Constant | Contract | Combine | Divide | Map
 
 Run = Callable[..., Any]
 
@@ -90,12 +89,12 @@ class _Whole:
 
 
 def _whole(program: Program, has_kernels: bool = True) -> _Whole | None:
-    """Return the two functions, or None if loops in numba cannot do what the program says."""
+    """Return the two functions, or None if loops cannot do what the program says."""
     found = with_turned(unfolded(program))
     shapes = [symbol.shape for symbol in program.arguments]
     if not any(shapes) or any(is_derived(n) for shape in shapes for n in shape):
         return None  # no array shows the type
-    if program.positions or not all(isinstance(step.action, SAFE) for step in found.instructions):
+    if program.positions or not all(isinstance(step.action, BY_SUBSCRIPTS) for step in found.instructions):
         return None
     code = _Code(found, made_names(program))
     if any(code.loops.is_whole(k) for k in code.loops.stored):
@@ -109,7 +108,7 @@ def _whole(program: Program, has_kernels: bool = True) -> _Whole | None:
     return _Whole(_entry_text(code, _much(code, has_kernels)), _kernel_text(code, lines))
 
 
-class _Code(NumbaCode):
+class _Code(TiledCode):
     """Loops that write into arrays which are there: `arrays` are their values, in the order of the parameters.
 
     Those in `zeros` hold zeros at first: loops that fill them would take their time to compile.
@@ -142,7 +141,8 @@ class _Code(NumbaCode):
         """
         rooms: dict[tuple[object, ...], list[int]] = {}
         for k in self.arrays:
-            kind = (k,) if k in self.program.outputs else (k in self.zeros, *self.steps[k].shape)
+            is_own = k in self.program.outputs or k in self.in_tiles
+            kind = (k,) if is_own else (k in self.zeros, *self.steps[k].shape)
             rooms.setdefault(kind, []).append(k)
         return {self.values[held[0]] if len(held) == 1 else f"w{n}": held for n, held in enumerate(rooms.values())}
 
@@ -161,6 +161,7 @@ def _kernel_text(code: _Code, lines: list[str]) -> str:
     result = [f"return {', '.join(code.numbers)}"] if code.numbers else []
     body = "\n".join([*size_lines(code.program, code.names, text), *views, *lines, *result])
     called = "".join(f"{source}\n\n" for own, source in FUNCTIONS.items() if re.search(rf"\b{own}\(", text))
+    called += f"{compiled_text('across')}\n\n" if code.tiled else ""
     return f"{HEADER}{called}@{KERNEL}\ndef kernel({', '.join(taken)}):\n{textwrap.indent(body, '    ')}\n"
 
 
@@ -224,19 +225,19 @@ def _steps(code: _Code, weights: Weights) -> str:
     names = code.names
     found: Counter[str] = Counter()
 
-    def count(item: Loop | Nest) -> None:
+    def count(item: Loop | Nest, faster: str = "") -> None:
         if isinstance(item, Loop):
             for part in item.body:
-                count(part)
+                count(part, f" // {TILED}" if code.is_tiled(item) else faster)
         else:
             extents = code.loops.extents(item.step)
             text = " * ".join(sorted(names.size(extents[i]) for i in item.order))
             is_sum = code.loops.is_reduced(item.step)
-            found[text] += (weights.products if len(item.order) > 2 else weights.sums) if is_sum else 1
+            found[text + faster] += (weights.products if len(item.order) > 2 else weights.sums) if is_sum else 1
 
     for item in code.loops.body:
         count(item)
-    for step in code.steps:
-        if isinstance(step.action, Map) and CALL.search(step.action.op.loop.written({})):
+    for k, step in enumerate(code.steps):
+        if k not in code.in_vectors and isinstance(step.action, Map) and CALL.search(step.action.op.loop.written({})):
             found[" * ".join(sorted(map(names.size, step.shape)))] += weights.calls
     return " + ".join(f"{times} * {text}" for text, times in found.items() if text) or "0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
@@ -81,21 +81,32 @@ def einsum_spec(subscripts: Sequence[Subscripts], output: Subscripts) -> str:
 
 
 def signed_terms(
-    coefficients: Sequence[Scalar], texts: Sequence[str], known: Sequence[Scalar | None]
+    coefficients: Sequence[Scalar],
+    texts: Sequence[str],
+    known: Sequence[Scalar | None] = (),
+    number: Callable[[Scalar], str] = literal,
 ) -> list[tuple[bool, str]]:
-    """Write each cₖ tₖ without its sign, a positive one first; True for those to subtract."""
+    """Write each cₖ tₖ without its sign, a positive one first; True for those to subtract.
+
+    `known` holds the values of terms that are constants, `number` writes one.
+    """
     terms = []
-    for c, text, value in zip(coefficients, texts, known, strict=True):
+    for c, text, value in zip(coefficients, texts, known or [None] * len(texts), strict=True):
         total = c if value is None else c * value
         size = total if total >= 0 else -total
-        factor = literal(size)
+        factor = number(size)
         terms.append((size != total, factor if value is not None else text if size == 1 else f"{factor} * {text}"))
     return sorted(terms, key=lambda term: term[0])
 
 
-def combination(coefficients: Sequence[Scalar], texts: Sequence[str], known: Sequence[Scalar | None]) -> str:
-    """Write Σ cₖ tₖ, a positive term first: `y - 2 * x`."""
-    terms = signed_terms(coefficients, texts, known)
+def combination(
+    coefficients: Sequence[Scalar],
+    texts: Sequence[str],
+    known: Sequence[Scalar | None] = (),
+    number: Callable[[Scalar], str] = literal,
+) -> str:
+    """Write Σ cₖ tₖ, a positive term first: `y - 2 * x`; as `signed_terms`."""
+    terms = signed_terms(coefficients, texts, known, number)
     text = f"-{terms[0][1]}" if terms[0][0] else terms[0][1]
     return text + "".join(f" {'-' if negative else '+'} {term}" for negative, term in terms[1:])
 
