@@ -132,6 +132,13 @@ def test_what_lies_across_goes_by_tiles(name: str, monkeypatch: pytest.MonkeyPat
     assert (" across(" in text) == (name in CASES)
 
 
+def test_what_llvm_makes_no_vectors_of_is_no_news(capfd: pytest.CaptureFixture[str]) -> None:
+    e = cr.diag(x) @ C.T
+    for kind in (np.float64, np.float32):
+        cr.compile(e, cr.jacobian(e, "x"), backend="numba")(x=np.ones(17, kind), C=np.ones((17, 17), kind))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_more_data_goes_through_the_one_function() -> None:
     """Its tiles are as fast as two threads; what lies as it is read takes kernels earlier."""
     run = on_little_data(lower(C + C.T))

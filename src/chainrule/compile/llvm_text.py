@@ -102,7 +102,7 @@ class Body:
         bounds = [self.value(node) for node in nodes]
         start, stop = (0, bounds[0]) if len(bounds) == 1 else bounds[:2]
         step = bounds[2] if len(bounds) == 3 else 1
-        abreast = stop if ast.unparse(nodes[-1]) == ABREAST else 0
+        abreast = ast.unparse(nodes[-1]) == ABREAST
         self.code.each(start, stop, step, lambda index: self._inside({name: index}, body), abreast)
 
     def _inside(self, names: dict[str, Any], body: Sequence[ast.stmt]) -> None:

@@ -113,8 +113,8 @@ class Code:
         self.lines.append(f"{label}:")
         self.block = label
 
-    def each(self, start: Any, stop: Any, step: Any, write: Callable[[Value], None], abreast: int = 0) -> None:
-        """Write a loop, with `abreast` one of so many steps that are to be one vector."""
+    def each(self, start: Any, stop: Any, step: Any, write: Callable[[Value], None], abreast: bool = False) -> None:
+        """Write a loop, with `abreast` one whose steps are to be one vector."""
         number = self.number()
         before = self.block
         first, last, pace = (self.text(x, "i64") for x in (start, stop, step))
@@ -132,13 +132,15 @@ class Code:
         self.lines.append(f"br label %head{number}{self._hint(abreast)}")
         self.begin(f"done{number}")
 
-    def _hint(self, abreast: int) -> str:
-        """Say that a loop's steps are to be one vector, and not lines one after the other before it is asked about."""
+    def _hint(self, abreast: bool) -> str:
+        """Say that a loop is not to be lines one after the other before it is asked whether its steps are a vector.
+
+        How wide, LLVM finds; were it told, it would print where it finds none.
+        """
         if not abreast:
             return ""
         own = f"!{len(self.hints)}"
-        width = f'!{{!"llvm.loop.vectorize.width", i32 {abreast}}}'
-        self.hints.append(f'{own} = distinct !{{{own}, {width}, !{{!"llvm.loop.unroll.disable"}}}}')
+        self.hints.append(f'{own} = distinct !{{{own}, !{{!"llvm.loop.unroll.disable"}}}}')
         return f", !llvm.loop {own}"
 
     def text(self, x: Any, kind: str) -> str:
