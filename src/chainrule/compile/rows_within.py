@@ -18,6 +18,8 @@ from chainrule.compile.within import Within, within
 from chainrule.expression.extent import extent_of
 
 MOST, FEWEST = 64, 8  # inner rows at a time
+THIN = 256  # entries of the short side of a matrix that need not stay in a cache as a whole
+LARGE = 1 << 20  # bytes of a matrix that does not
 SCRATCH = 1 << 18  # bytes of the values of a block: a part of the second cache
 
 
@@ -41,7 +43,7 @@ class RowsWithin:
         """Return the function of what the outer pass takes, or None if there is no kernel for these sizes."""
         sizes = {**layout.sizes, **{own: extent_of(n, layout.sizes) for own, n in self.found.names.items()}}
         way = self.kernels.way(layout.kind, sizes, False, True, sizes[self.found.size])
-        if way is None:
+        if way is None or self._is_for_blas(sizes, layout.kind.itemsize):
             return None
         cut = Cut.of(rows, layout.row_bytes, layout.sum_bytes, 1)
         numbers = (cut.chunk, self._block(sizes, layout.kind.itemsize), rows, *(sizes[n] for n in way.parameters))
@@ -61,11 +63,21 @@ class RowsWithin:
 
         return run
 
+    def _is_for_blas(self, sizes: Sizes, itemsize: int) -> bool:
+        """True for products with a matrix that is too large for the second cache, and not thin."""
+        program = self.task.program
+        for step in program.products:
+            shapes = [step.shape, *(program.instructions[o].shape for o in step.operands)]
+            sides = sorted(extent_of(n, sizes) for n in {n for shape in shapes for n in shape} - {self.task.size})
+            if len(sides) > 1 and sides[0] > THIN and prod(sides) * itemsize > LARGE:
+                return True
+        return False
+
     def _block(self, sizes: Sizes, itemsize: int) -> int:
         """How many inner rows are taken at a time."""
         steps = [step for step in self.task.program.instructions if self.task.size in step.shape]
         widths = [prod(extent_of(n, sizes) for n in step.shape if n != self.task.size) for step in steps]
-        return max(FEWEST, min(MOST, SCRATCH // (itemsize * sum(widths)))) // 8 * 8
+        return max(FEWEST, min(MOST, SCRATCH // max(1, itemsize * sum(widths)))) // 8 * 8
 
     def _result(self, layout: Layout, k: int, rows: int, chunks: int) -> _Result:
         axis, shape = self.outer.results[k], layout.shapes[k]
