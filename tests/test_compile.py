@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import chainrule as cr
 import chainrule.ops  # noqa: F401 - fills the catalogue
 from chainrule.compile.compiled import compile_expressions
 from chainrule.compile.lower import lower
@@ -321,6 +322,18 @@ def test_number_arguments_take_the_type_of_the_arrays() -> None:
     assert f(u=np.arange(3), b=True).dtype == np.float64
     with np.errstate(divide="ignore"):
         assert compile_expressions(1 / b)(b=0.0) == np.inf
+
+
+@pytest.mark.parametrize("count", [3, 300_000])
+def test_a_choice_of_numbers_has_the_type_of_the_arrays(count: int) -> None:
+    y, a, n = cr.vector("y", "N"), cr.scalar("a"), cr.sum(cr.ones("N"))
+    values = {"y": np.ones(count, np.float32), "a": 0.5}
+    cases = [(y > 0.1, 0.5, 0.25), (y > 0, 1 / n, 0), (y > 0, n, 2), (a > 0, a, 2)]
+    for e in (cr.where(*case) * y if case[0].shape == () else cr.where(*case) for case in cases):
+        f = cr.compile(e, accept=["a"])
+        found = f(**values)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, e.eval(**values), rtol=1e-6)
 
 
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: a[::-1][::-1], lambda a: np.repeat(a, 2, 0)[::2]])

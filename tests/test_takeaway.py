@@ -368,6 +368,18 @@ def test_bound_derivatives(backend: str, tmp_path: Path) -> None:
             close(results[f"{name}.{k}"], np.asarray(wanted))
 
 
+def test_numbers_may_be_pythons() -> None:
+    x, a = cr.vector("x", "n"), cr.scalar("a")
+    for e in (cr.grad(cr.relu(a) * cr.sum(x), "a"), cr.grad(cr.sum(cr.elu(a, 0.5) * x), "a"), cr.where(a > 0, x, a)):
+        scope: dict[str, Any] = {}
+        exec(cr.source(e, name="f"), scope)  # code of our own writing
+        for number in (0.5, -0.5, np.float64(0.5)):
+            given = {"x": np.arange(3.0), "a": number}
+            found = scope["f"](*(given[n] for n in cr.compile(e).parameters))
+            np.testing.assert_allclose(found, evaluate_all([e], given)[0])
+    assert cr.compile(cr.step(a) * x)(x=np.ones(3, np.float32), a=1.0).dtype == np.float32
+
+
 @pytest.mark.backend("torch")
 def test_types_are_joined_in_torch(tmp_path: Path) -> None:
     """What is written over has the type of the result: float32 does not hold float64."""

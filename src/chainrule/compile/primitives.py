@@ -211,7 +211,14 @@ class Primitives(Operands):
 
     def _applied(self, step: Instruction, texts: Sequence[str]) -> str:
         """Write an operation; where a library's functions of several arrays take no numbers, these become arrays."""
-        if len(texts) > 1 and self.dialect.knows("operand") and "$xp." in self._line(step):
+        assert isinstance(step.action, Map)
+        op = step.action.op
+        ndims = {p: len(self.program.instructions[o].shape) for p, o in zip(op.parameters, step.operands, strict=True)}
+        if op.code.typed and not any(ndims[p] for p in op.code.typed):
+            self.uses_dtype = True
+            pairs = zip(op.parameters, texts, strict=True)
+            texts = [self.spell("typed", x=t) if p in op.code.typed else t for p, t in pairs]
+        elif len(texts) > 1 and self.dialect.knows("operand") and "$xp." in self._line(step):
             known = [operand in self.numbers for operand in step.operands]
             self.uses_dtype = self.uses_dtype or any(known)
             texts = [self.spell("operand", x=t) if k else t for t, k in zip(texts, known, strict=True)]
@@ -233,7 +240,8 @@ class Primitives(Operands):
     def _line(self, step: Instruction, dialect: Dialect | None = None) -> str:
         """Return the operation's own line of code, the one for known arguments if it has one."""
         assert isinstance(step.action, Map)
-        return step.action.op.code.line((dialect or self.dialect).code, self.program.known(step))
+        code = (dialect or self.dialect).code
+        return step.action.op.code.line(code, self.program.known(step), is_number=not step.shape)
 
     # --- one operand: sums, diagonals, expansions
     def _rearranged(self, step: Instruction, text: str, name: str) -> list[str]:

@@ -40,7 +40,7 @@ class RowsWithin:
     def laid_out(self, layout: Layout, rows: int) -> Step | None:
         """Return the function of what the outer pass takes, or None if there is no kernel for these sizes."""
         sizes = {**layout.sizes, **{own: extent_of(n, layout.sizes) for own, n in self.found.names.items()}}
-        way = self.kernels.way(layout.kind, sizes, False, True, sizes[self.task.size])
+        way = self.kernels.way(layout.kind, sizes, False, True, sizes[self.found.size])
         if way is None:
             return None
         cut = Cut.of(rows, layout.row_bytes, layout.sum_bytes, 1)

@@ -29,7 +29,9 @@ class Code:
 
     A language without a line of its own is written as NumPy is. `helper` is a function that a line calls, where one
     line is not enough, or several; a line gives it the module as `xp`. `special` is given the arguments that are known
-    numbers, by name, and returns a faster line for them, or "". `less` are the lines for z − f(z), by language.
+    numbers, by name, and returns a faster line for them, or "". `less` are the lines for z − f(z), by language, and
+    `number` those for what has no axes, be it a Python number. `typed` are the arguments that give the result its type
+    where the others do not: if all of them are numbers, they have to be told theirs.
 
     Where a language has loops, entries are computed by `Loop`. An array of zeros and ones has `entry` instead: what is
     true of the indices `$0`, `$1` … (`$last` the last) where it is 1. For a function of whole arrays `numba` is its
@@ -45,14 +47,18 @@ class Code:
     helper: Callable[..., Any] | tuple[Callable[..., Any], ...] = ()
     special: Callable[[Mapping[str, Any]], str] | None = None
     less: Mapping[str, str] = field(default_factory=dict)
+    number: Mapping[str, str] = field(default_factory=dict)
+    typed: tuple[str, ...] = ()
 
     @property
     def helpers(self) -> tuple[Callable[..., Any], ...]:
         """The functions that lines call."""
         return self.helper if isinstance(self.helper, tuple) else (self.helper,)
 
-    def line(self, language: str, known: Mapping[str, Any]) -> str:
-        """Return the line for a language, given the arguments that are known numbers."""
+    def line(self, language: str, known: Mapping[str, Any], is_number: bool = False) -> str:
+        """Return the line for a language, given the arguments that are known numbers, and if all are numbers."""
+        if is_number and language in self.number:
+            return self.number[language]
         own = getattr(self, language) if language != "numpy" else ""
         return own or (self.special(known) if self.special else "") or self.numpy
 
