@@ -98,7 +98,7 @@ class _Writer:
     # --- may it be a kernel?
     def is_possible(self) -> bool:
         """True if every step can be written on numbers."""
-        if any(k in self._loads() or k in self._numbers() for k in self.program.outputs):
+        if any(k in self._loads() or k in self.program.numbers for k in self.program.outputs):
             return False
         if len(set(self.program.outputs)) < len(self.program.outputs):
             return False
@@ -126,9 +126,6 @@ class _Writer:
 
     def _loads(self) -> set[int]:
         return {k for k, step in enumerate(self.program.instructions) if isinstance(step.action, Load)}
-
-    def _numbers(self) -> set[int]:
-        return self.program.numbers
 
     # --- storage
     def line(self, k: int) -> str:
@@ -208,7 +205,7 @@ class _Writer:
         self.grouping.arrange()
         body, by_tiles = self._block_lines(), False
         for (level, space), roots in sorted(self.grouping.groups.items()):
-            calls = self._tiled(self._nest(level, space, roots))
+            calls = self._tiled(self._nest(level, space, roots), space)
             body += calls.values()
             by_tiles |= bool(calls)
             rest = [k for k in roots if k not in calls]
@@ -238,17 +235,16 @@ class _Writer:
         labels = {k: self._labels(k, space) for k in roots}
         return Nest(self, tuple(roots), tuple(loops), labels, unroll)
 
-    def _tiled(self, nest: Nest) -> dict[int, str]:
+    def _tiled(self, nest: Nest, space: tuple[str, ...]) -> dict[int, str]:
         """Return, of the roots of a nest that are products of matrices, the calls that compute them."""
         found = {k: self._multiplied(k, nest.labels[k]) for k in nest.roots if k in self.products}
         if found:
             return found
-        extents = {v: n for v, n in nest.loops if v != "i"}
-        names = {v: self.sizes[int(extent.removeprefix("n_"))] for v, extent in extents.items()}
-        wide = next((v for v, n in names.items() if n in self.wide), None)
-        stride = self.steps.get(next((n for v, n in names.items() if v != wide), ""), UNROLLED)
-        taken = [p for p in self._taken() if names.get(wide or "") in self.program.instructions[p].shape]
-        calls = {k: tiled(nest, k, wide, stride, taken) for k in nest.roots}
+        variables = {n: f"j{k}" for k, n in enumerate(space)}
+        wide = next((n for n in space if n in self.wide), "")
+        stride = self.steps.get(next((n for n in space if n != wide), ""), UNROLLED)
+        taken = [p for p in self._taken() if wide in self.program.instructions[p].shape]
+        calls = {k: tiled(nest, k, variables.get(wide), stride, taken) for k in nest.roots}
         return {k: call for k, call in calls.items() if call}
 
     def _multiplied(self, k: int, labels: Mapping[int, str]) -> str:
@@ -285,15 +281,8 @@ class _Writer:
         return (rows,) if rows.steps > 1 else ()
 
     def _labels(self, k: int, space: tuple[str, ...]) -> dict[int, str]:
-        step = self.program.instructions[k]
-        found: dict[int, str] = {}
-        pairs = [
-            (self.program.instructions[o].shape, sub) for o, sub in zip(step.operands, step.subscripts, strict=True)
-        ]
-        for shape, sub in [*pairs, (step.shape, step.output)]:
-            for label, n in zip(sub, shape, strict=True):
-                found[label] = "i" if n == self.task.size else f"j{space.index(str(n))}"
-        return found
+        sizes = self.program.index_sizes(self.program.instructions[k])
+        return {i: "i" if n == self.task.size else f"j{space.index(str(n))}" for i, n in sizes.items()}
 
     def _scratch(self) -> list[str]:
         lines = []

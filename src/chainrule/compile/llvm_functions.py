@@ -44,8 +44,12 @@ class Parameters:
 
 def is_apart(function: ast.FunctionDef) -> bool:
     """True for a function that is called."""
-    calls = [d for d in function.decorator_list if isinstance(d, ast.Call)]
-    return any(ast.unparse(keyword) == APART for call in calls for keyword in call.keywords)
+    return APART in map(ast.unparse, options(function))
+
+
+def options(function: ast.FunctionDef) -> list[ast.keyword]:
+    """Return what the decorators of a function say."""
+    return [word for d in function.decorator_list if isinstance(d, ast.Call) for word in d.keywords]
 
 
 def call(

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compile.llvm_functions import Array, Parameters
-from chainrule.compile.llvm_text import Body, options
+from chainrule.compile.llvm_functions import Array, Parameters, options
+from chainrule.compile.llvm_text import Body
 from chainrule.compile.llvm_values import BYTES, TYPES, Code, Module, Value
 
 HEADER = object.__basicsize__  # bytes of an array before the pointer to its entries

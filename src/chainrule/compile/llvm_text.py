@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compile.llvm_functions import call, is_apart
+from chainrule.compile.llvm_functions import call, is_apart, options
 from chainrule.compile.llvm_lanes import VECTOR_FUNCTIONS
 from chainrule.compile.llvm_values import BYTES, TYPES, Code, Module, Unwritten, Value, View, joined, kind_of
 
@@ -366,11 +366,6 @@ class Body:
         body = Body(self.module, code, names)
         body.run_function(function)
         return not body.kept and body.result is None
-
-
-def options(function: ast.FunctionDef) -> list[ast.keyword]:
-    """Return what the decorators of a function say."""
-    return [word for d in function.decorator_list if isinstance(d, ast.Call) for word in d.keywords]
 
 
 def _is_alone(node: ast.expr) -> bool:

@@ -41,10 +41,10 @@ def product_of(program: Program, k: int, row: Size, wide: Collection[str]) -> Pr
     if not isinstance(step.action, Contract) or len(step.operands) != 2 or len(step.summed) != 1:
         return None
     operands = [program.instructions[o] for o in step.operands]
-    values = [*zip(operands, step.subscripts, strict=True), (step, step.output)]
-    if any(len(sub) != 2 or len(set(sub)) < 2 for _, sub in values) or any(map(_is_seen_through, operands)):
+    subs = (*step.subscripts, step.output)
+    if any(len(sub) != 2 or len(set(sub)) < 2 for sub in subs) or any(map(_is_seen_through, operands)):
         return None
-    sizes = {label: n for value, sub in values for label, n in zip(sub, value.shape, strict=True)}
+    sizes = program.index_sizes(step)
     rows = [label for label, n in sizes.items() if n == row]
     if len(sizes) != 3 or len(rows) != 1 or not all(str(n) in wide for n in sizes.values() if n != row):
         return None

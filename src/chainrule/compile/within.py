@@ -90,9 +90,7 @@ def _one_row(outer: Pass) -> Program | None:
 
 def _without(step: Instruction, program: Program, size: str) -> Instruction:
     """Return the step without its index of this size: rows are independent, so that it has one at most."""
-    shapes = [(program.instructions[o].shape, sub) for o, sub in zip(step.operands, step.subscripts, strict=True)]
-    every = [*shapes, (step.shape, step.output)]
-    gone = {i for shape, sub in every for i, n in zip(sub, shape, strict=True) if n == size}
+    gone = {i for i, n in program.index_sizes(step).items() if n == size}
 
     def kept(sub: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(i for i in sub if i not in gone)
