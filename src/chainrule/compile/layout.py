@@ -59,7 +59,8 @@ class Layout:
             fewest = LANES if self.row_bytes <= LONG_ROW else LONG_LANES
             return max(fewest, min(MOST, fits)) // 8 * 8
         if self.row_bytes > LONG_ROW:
-            return max(LONG_FEWEST, (IN_STEP_BLOCK if in_step else LONG_BLOCK) // self.row_bytes) // 8 * 8
+            fewest, size = (FEWEST, IN_STEP_BLOCK) if in_step else (LONG_FEWEST, LONG_BLOCK)
+            return max(fewest, size // self.row_bytes) // 8 * 8
         return max(FEWEST, min(MOST, fits)) // 8 * 8
 
     def _is_light(self) -> bool:
