@@ -232,7 +232,7 @@ def _outer(
         vectors.write(code.load(vectors.kind, held), place, mask)
 
 
-def both(code: Code, *arguments: Any) -> None:
+def rows_in_step(code: Code, *arguments: Any) -> None:
     """Multiply eight rows by a vector, and add up the eight that lie `back` rows before them.
 
     The arguments are total, weights, products, left, rows, at, back, i, and for r < 8
@@ -242,10 +242,10 @@ def both(code: Code, *arguments: Any) -> None:
     *views, at, back, i = arguments
     count = TOGETHER if registers()[0] >= LINE else ROWS  # as many sums and weights as there are registers for
     for r in range(0, TOGETHER, count):
-        _both(code, views, (code.binary("+", at, r), back, code.binary("+", i, r)), count)
+        _rows_in_step(code, views, (code.binary("+", at, r), back, code.binary("+", i, r)), count)
 
 
-def _both(code: Code, views: Sequence[View], place: tuple[Any, Any, Any], count: int) -> None:
+def _rows_in_step(code: Code, views: Sequence[View], place: tuple[Any, Any, Any], count: int) -> None:
     """The same for so many rows."""
     (total, weights, products, left, rows), (at, back, i) = views, place
     vectors, width = _Vectors(code, rows.kind), left.shape[0]
@@ -293,4 +293,4 @@ def zeros(code: Code, kind: str) -> str:
     return place
 
 
-TILES: dict[str, Callable[..., None]] = {"dots": dots, "outer": outer, "block": block, "both": both}
+TILES: dict[str, Callable[..., None]] = {"dots": dots, "outer": outer, "block": block, "rows_in_step": rows_in_step}

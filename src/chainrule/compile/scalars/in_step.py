@@ -33,7 +33,7 @@ def row_added(total: Any, weights: Any, rows: Any, at: Any, i: Any) -> None:
 
 
 @njit
-def both(total: Any, weights: Any, products: Any, left: Any, rows: Any, at: Any, back: Any, i: Any) -> None:
+def rows_in_step(total: Any, weights: Any, products: Any, left: Any, rows: Any, at: Any, back: Any, i: Any) -> None:
     """Multiply eight rows, from `at` on, by a vector, and add up the eight that lie `back` rows before them."""
     for r in range(TOGETHER):
         row_times(products, left, rows, at + r, i + r)
@@ -50,7 +50,7 @@ def in_step(total: Any, weights: Any, products: Any, left: Any, rows: Any, at: A
     if rows.strides[1] == rows.itemsize and left.strides[0] == left.itemsize:
         done = min(before, size) // TOGETHER * TOGETHER
         for i in range(0, done, TOGETHER):
-            both(total, weights, products, left, rows, at + i, before, i)
+            rows_in_step(total, weights, products, left, rows, at + i, before, i)
     for i in range(done, before):
         row_added(total, weights, rows, at - before + i, i)
     for i in range(done, size):
