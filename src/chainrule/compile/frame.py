@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-STRETCH = 16  # blocks whose sums are one sum, before it is added to those of the chunk
+FEW = 16  # blocks of a stretch, where it may as well be short
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Frame:
     """The lines around those of a block. `sums` are over rows, of which those in `kept` are results by outer row."""
 
     sums: Sequence[Sum]
+    stretch: int  # how many blocks a stretch has
     kept: frozenset[int] = frozenset()
     extent: str = ""  # of the inner rows, if there is an outer axis
     before: Sequence[str] = field(default_factory=list)  # for each outer row
@@ -69,10 +70,10 @@ class Frame:
     def _blocks(self, first: str, body: Sequence[str]) -> list[str]:
         block = ["hi = min(end, lo + block)", "size = hi - lo", *body]
         stretch = [f"g{s.number}{'[...]' if s.extents else ''} = zero" for s in self.sums]
-        stretch += [f"for lo in range(start, min(end, start + {STRETCH} * block), block):", *_inside(block)]
+        stretch += [f"for lo in range(start, min(end, start + {self.stretch} * block), block):", *_inside(block)]
         for s in self.sums:
             stretch += s.each(lambda at, entry, s=s: f"{self._total(s, at)} += {entry}")  # type: ignore[misc]
-        return [f"for start in range({first}, end, {STRETCH} * block):", *_inside(stretch)]
+        return [f"for start in range({first}, end, {self.stretch} * block):", *_inside(stretch)]
 
     def _total(self, s: Sum, at: str) -> str:
         return _at(f"z{s.number}", at) if s.number in self.kept else _at(f"q{s.number}", "c", at)

@@ -192,6 +192,6 @@ class RowPass:
         layout = Layout(step, kind, sizes, shapes, max(1, sum(widths)) * kind.itemsize, 8 * sums, self.rooms)
         way = self.kernels.way(kind, sizes, by_columns, min(widths) <= NARROW, rows)
         if way is not None:
-            return layout.through_kernel(way.kernel, way.parameters, way.by_rows, rows)
+            return layout.through_kernel(way.kernel, way.parameters, way.by_rows, way.in_step, rows)
         inner = self._inner.laid_out(layout, rows) if self._inner else None
         return inner or layout.through_blas(self._function, rows)

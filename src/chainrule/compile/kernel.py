@@ -14,8 +14,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from chainrule.compile.frame import Around, Frame, Sum
+from chainrule.compile.frame import FEW, Around, Frame, Sum
 from chainrule.compile.grouping import Grouping
+from chainrule.compile.in_step import MANY, InStep, in_step
 from chainrule.compile.kernel_text import kernel_text
 from chainrule.compile.multiplied import Product, product_of
 from chainrule.compile.nest import At, Nest, Stride
@@ -49,6 +50,7 @@ class KernelText:
 
     text: str
     sizes: tuple[str, ...]  # named sizes, by parameter
+    in_step: bool  # two products go over the rows in step
 
 
 def kernel_of(
@@ -203,21 +205,22 @@ class _Writer:
     def text(self) -> KernelText:
         """Return the text."""
         self.grouping.arrange()
-        body, by_tiles = self._block_lines(), False
+        body, by_tiles, pair = self._block_lines(), False, self._in_step()
+        body += [pair.before()] if pair else []
         for (level, space), roots in sorted(self.grouping.groups.items()):
             calls = self._tiled(self._nest(level, space, roots), space)
             body += calls.values()
             by_tiles |= bool(calls)
-            rest = [k for k in roots if k not in calls]
+            rest = [k for k in roots if k not in calls and not (pair and k in pair.values)]
             body += self._nest(level, space, rest).lines() if rest else []
-        frame = self._frame()
+        body += [pair.after()] if pair else []
+        frame = self._frame(MANY if pair else FEW)
         lines = ["zero = T(0)", "one = T(1)", *self._scratch(), *frame.scratch(), *frame.lines(body)]
-        sizes = self.sizes
-        parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(sizes)))]
+        parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(self.sizes)))]
         parameters += [*self._argument_names(), *self._result_names()]
         turned = [*self._copied(), *self._across(), *(self._turned() if self.around else [])]
-        parts = [part for part, is_used in {"turned": turned, "by_tiles": by_tiles}.items() if is_used]
-        return KernelText(kernel_text(self.kind, parts, parameters, lines), tuple(sizes))
+        parts = [part for part, used in (("turned", turned), ("by_tiles", by_tiles), ("in_step", pair)) if used]
+        return KernelText(kernel_text(self.kind, parts, parameters, lines), tuple(self.sizes), pair is not None)
 
     def _results(self) -> list[tuple[int, int | None]]:
         return list(zip(self.program.outputs, self.task.results, strict=True))
@@ -257,6 +260,13 @@ class _Writer:
         at = tuple(labels[i] for i in step.output)
         target = (self.total(k, at) if self.is_row_sum(k) else self.home(k, at) or "").partition("[")[0]
         return self.products[k].call(name, target, self._size)
+
+    def _in_step(self) -> InStep | None:
+        """Return the product and the sum that go over the rows in step, if that is said and there are such."""
+        if self.around or not any(stride.in_step for stride in self.steps.values()):
+            return None
+        nests = [self._nest(level, space, roots) for (level, space), roots in sorted(self.grouping.groups.items())]
+        return in_step(nests, self._taken())
 
     def _taken(self) -> list[int]:
         """The matrices that are read where they are."""
@@ -362,7 +372,7 @@ class _Writer:
         pairs = zip(self._results(), is_kept, strict=True)
         return [f"W{k}" if kept else f"{'q' if axis is None else 'w'}{k}" for (k, axis), kept in pairs]
 
-    def _frame(self) -> Frame:
+    def _frame(self, stretch: int) -> Frame:
         instructions = self.program.instructions
         sums = []
         for k, axis in self._results():
@@ -370,10 +380,10 @@ class _Writer:
                 extents = [self._size(n) for n in instructions[k].shape]
                 sums.append(Sum(k, extents, lambda at, k=k: self.total(k, at)))  # type: ignore[misc]
         if self.around is None:
-            return Frame(sums)
+            return Frame(sums, stretch)
         kept = frozenset(k for k, is_kept in zip(self.program.outputs, self.around.results, strict=True) if is_kept)
         names = [name for name in self._argument_names() if name.isupper()]
         before = [f"{name.lower()} = {name}[e]" for name in names]
         before += [f"w{k} = W{k}[e]" for k, axis in self._results() if k in kept and axis is not None]
         before += [f"turned(h{p}, f{p})" for p in self._turned()] + [f"turned(t{p}, f{p})" for p in self._across()]
-        return Frame(sums, kept, self._size(self.around.size), before)
+        return Frame(sums, stretch, kept, self._size(self.around.size), before)

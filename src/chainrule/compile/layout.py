@@ -19,6 +19,7 @@ from chainrule.expression.extent import extent_of
 BLOCK = 3 << 12  # bytes of a block that a kernel takes: a part of a first cache, so that memory is not kept waiting
 LONG_ROW = 1 << 11  # bytes of a row of which even the fewest fill a first cache
 LONG_BLOCK = 1 << 18  # bytes of a block of such rows: part of a second cache
+IN_STEP_BLOCK = 1 << 17  # the same where the block before is there too
 BLAS_BLOCK = 1 << 23  # bytes of a block that goes through BLAS
 FEWEST, MOST = 8, 1024  # rows of a block
 LONG_FEWEST = 16
@@ -51,14 +52,15 @@ class Layout:
         self.sum_bytes = sum_bytes
         self.rooms = rooms
 
-    def _block(self, by_rows: bool) -> int:
+    def _block(self, by_rows: bool, in_step: bool) -> int:
         """How many rows a kernel takes at a time: its second look at them finds them in the cache."""
         fits = BLOCK // self.row_bytes
         if not by_rows:
             fewest = LANES if self.row_bytes <= LONG_ROW else LONG_LANES
             return max(fewest, min(MOST, fits)) // 8 * 8
         if self.row_bytes > LONG_ROW:
-            return max(LONG_FEWEST, LONG_BLOCK // self.row_bytes) // 8 * 8
+            fewest, size = (FEWEST, IN_STEP_BLOCK) if in_step else (LONG_FEWEST, LONG_BLOCK)
+            return max(fewest, size // self.row_bytes) // 8 * 8
         return max(FEWEST, min(MOST, fits)) // 8 * 8
 
     def _is_light(self) -> bool:
@@ -67,9 +69,11 @@ class Layout:
         most = max(len(step.shape) for step in steps)
         return not any(isinstance(step.action, Map) and len(step.shape) == most for step in steps)
 
-    def through_kernel(self, kernel: Kernel, parameters: Sequence[str], by_rows: bool, rows: int) -> Step:
+    def through_kernel(
+        self, kernel: Kernel, parameters: Sequence[str], by_rows: bool, in_step: bool, rows: int
+    ) -> Step:
         """Return the function that runs the kernel over all chunks."""
-        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, self._block(by_rows), by_rows and self._is_light())
+        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, self._block(by_rows, in_step), by_rows and self._is_light())
         return self._bound(kernel, [extent_of(n, self.sizes) for n in parameters], cut, rows)
 
     def through_blas(self, function: Callable[..., Any], rows: int) -> Step:

@@ -15,6 +15,7 @@ PREFETCH = "llvm.prefetch.p0"
 TO_SECOND_CACHE = "i32 0, i32 2, i32 1"  # to read; the second level; data
 LINE = 64  # bytes that come from memory together
 ROWS = 4  # of a tile of dots
+TOGETHER = 8  # rows that are multiplied while as many are added up
 
 
 @cache
@@ -74,6 +75,13 @@ class _Vectors:
         new = self.code.add(self.kind, f"fadd {FREE} {self.kind} {old.text}, {term.text}")
         self.code.store(new, self.kind, total)
 
+    def each(self, width: Any, step: Callable[[Value, Value | None], None]) -> None:
+        """Write a loop over so many entries by vectors: each has its first entry, and a mask if it is the rest."""
+        code, length = self.code, self.length
+        whole = code.binary("*", code.binary("//", width, length), length)
+        code.each(0, whole, length, lambda j: step(j, None))
+        code.each(whole, width, length, lambda j: step(j, self.first(code.binary("-", width, j))))
+
     def sums(self, vectors: Sequence[Value]) -> Value:
         """Return the sums of the entries of four vectors, as one vector of four."""
         length = self.length
@@ -130,9 +138,7 @@ def dots(code: Code, lanes: View, left: View, rows: View, at: Any, k: Any, steps
             for x, total in zip(xs, mine, strict=True):
                 vectors.add_product(total, factor, x)
 
-    whole = code.binary("*", code.binary("//", width, vectors.length), vectors.length)
-    code.each(0, whole, vectors.length, lambda j: step(j, None))
-    code.each(whole, width, vectors.length, lambda j: step(j, vectors.first(code.binary("-", width, j))))
+    vectors.each(width, step)
     for a, mine in enumerate(totals):
         found = vectors.sums([code.load(vectors.kind, total) for total in mine])
         _write_row(code, lanes, code.binary("+", k, a), at, found)
@@ -226,6 +232,45 @@ def _outer(
         vectors.write(code.load(vectors.kind, held), place, mask)
 
 
+def rows_in_step(code: Code, *arguments: Any) -> None:
+    """Multiply eight rows by a vector, and add up the eight that lie `back` rows before them.
+
+    The arguments are total, weights, products, left, rows, at, back, i, and for r < 8
+    products[i + r] = Σ_j left[j]·rows[at + r, j] and total[j] += Σ_r weights[i + r]·rows[at + r - back, j].
+    Entries lie beside each other in vectors and in a row. The next eight rows are asked for, which need not exist.
+    """
+    *views, at, back, i = arguments
+    count = TOGETHER if registers()[0] >= LINE else ROWS  # as many sums and weights as there are registers for
+    for r in range(0, TOGETHER, count):
+        _rows_in_step(code, views, (code.binary("+", at, r), back, code.binary("+", i, r)), count)
+
+
+def _rows_in_step(code: Code, views: Sequence[View], place: tuple[Any, Any, Any], count: int) -> None:
+    """The same for so many rows."""
+    (total, weights, products, left, rows), (at, back, i) = views, place
+    vectors, width = _Vectors(code, rows.kind), left.shape[0]
+    numbers = [code.binary("+", at, r) for r in range(count)]
+    now = [code.entry(rows, [number, 0]) for number in numbers]
+    earlier = [code.entry(rows, [code.binary("-", number, back), 0]) for number in numbers]
+    later = [code.binary("+", number, TOGETHER) for number in numbers]
+    factors = [vectors.spread(code.entry(weights, [code.binary("+", i, r)])) for r in range(count)]
+    sums, held = [zeros(code, vectors.kind) for _ in now], code.place(vectors.kind)
+
+    def step(j: Value, mask: Value | None) -> None:
+        other, place = vectors.read(code.moved(left.data, rows.kind, j), mask), code.moved(total.data, rows.kind, j)
+        code.store(vectors.read(place, mask), vectors.kind, held)
+        for row, before, following, mine, factor in zip(now, earlier, later, sums, factors, strict=True):
+            _ask_for(code, rows, (following, j), registers()[0])
+            vectors.add_product(mine, other, vectors.read(code.moved(row, rows.kind, j), mask))
+            vectors.add_product(held, factor, vectors.read(code.moved(before, rows.kind, j), mask))
+        vectors.write(code.load(vectors.kind, held), place, mask)
+
+    vectors.each(width, step)
+    for r in range(0, count, ROWS):
+        found = vectors.sums([code.load(vectors.kind, mine) for mine in sums[r : r + ROWS]])
+        vectors.write(found, code.entry(products, [code.binary("+", i, r)]), None)
+
+
 def _ask_ahead(code: Code, ahead: View, following: Any, j: Any, length: int, i: Value) -> None:
     _ask_for(code, ahead, (code.binary("+", following, i), j), length)
 
@@ -248,4 +293,4 @@ def zeros(code: Code, kind: str) -> str:
     return place
 
 
-TILES: dict[str, Callable[..., None]] = {"dots": dots, "outer": outer, "block": block}
+TILES: dict[str, Callable[..., None]] = {"dots": dots, "outer": outer, "block": block, "rows_in_step": rows_in_step}

@@ -22,10 +22,14 @@ At = tuple[str, ...]  # the loop variable of each axis of a value
 
 
 class Stride(NamedTuple):
-    """How many steps a loop takes at a time; `exact` if that leaves no rest."""
+    """How many steps a loop takes at a time; `exact` if that leaves no rest.
+
+    With `in_step`, rows of this size are multiplied by a vector while those before them are added up.
+    """
 
     steps: int
     exact: bool = False
+    in_step: bool = False
 
 
 class Storage(Protocol):

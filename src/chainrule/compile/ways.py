@@ -18,6 +18,7 @@ from chainrule.compile.rows import Pass
 SHORT = 32  # entries of an axis below which the rows are the inner loop
 IN_TURN = range(1 << 9, (1 << 12) + 1)  # bytes of a row for which rows in turn come from memory as one stream
 STREAMS = Stride(8)  # longer rows at a time
+IN_STEP = range((1 << 11) + 1, (1 << 15) + 1)  # bytes of a row of which three tiles have room in a second cache
 FIRST_CACHE = 3 << 13  # bytes of a first cache that a row and what it is multiplied by can have
 LAST_CACHE = 1 << 23  # bytes of data that stay in a cache from one call to the next
 NARROW = 64  # columns up to which products of matrices within a block of rows are loops
@@ -25,10 +26,11 @@ NARROW = 64  # columns up to which products of matrices within a block of rows a
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A kernel, the sizes that it is given, and whether rows lie in it as they do in memory."""
+    """A kernel, the sizes that it is given, whether products go over rows in step, and rows lie in it as in memory."""
 
     kernel: Kernel
     parameters: tuple[str, ...]
+    in_step: bool
     by_rows: bool
 
 
@@ -38,7 +40,7 @@ class Kernels:
     def __init__(self, step: Pass, around: Around | None = None) -> None:
         self.step = step
         self.around = around
-        self.made: dict[tuple[Any, ...], tuple[Kernel, tuple[str, ...]] | None] = {}
+        self.made: dict[tuple[Any, ...], tuple[Kernel, tuple[str, ...], bool] | None] = {}
 
     def way(self, kind: np.dtype[Any], sizes: Sizes, by_columns: bool, narrow: bool, rows: int) -> Way | None:
         """Return the kernel for arrays of this type and these sizes, or None if there is none.
@@ -73,15 +75,15 @@ class Kernels:
 
     def _kernel(
         self, kind: str, wide: frozenset[str], extents: Mapping[str, int], rows: int
-    ) -> tuple[Kernel, tuple[str, ...]] | None:
+    ) -> tuple[Kernel, tuple[str, ...], bool] | None:
         size = np.dtype(kind).itemsize
         steps = {n: _stride_of(extent) for n, extent in extents.items() if n not in wide}
-        steps |= {n: _added_of(extents[n] * size) for n in sorted(wide) if n != self.step.size}
+        steps |= {n: _added_of(extents[n] * size, rows) for n in sorted(wide) if n != self.step.size}
         beside = {n: _beside_of(extents[n] * size, self._vectors(n), rows) for n in sorted(wide) if n != self.step.size}
         key = (kind, wide, *steps.values(), *beside.values())
         if key not in self.made:
             written = kernel_of(self.step, kind, wide, steps, beside, self.around)
-            self.made[key] = None if written is None else (Kernel(written.text), written.sizes)
+            self.made[key] = None if written is None else (Kernel(written.text), written.sizes, written.in_step)
         return self.made[key]
 
     def _vectors(self, size: str) -> int:
@@ -96,15 +98,14 @@ def _stride_of(extent: int) -> Stride:
     return Stride(steps, extent % steps == 0)
 
 
-def _added_of(row_bytes: int) -> Stride:
+def _added_of(row_bytes: int, rows: int) -> Stride:
     """How many rows that come from memory are added to sums at a time.
 
     Shorter rows than those in turn cost less than the sums that they are added to, and longer ones are streams of their
-    own.
+    own. Where no cache has all rows, a product of them goes in step with the sum.
     """
-    if row_bytes in IN_TURN:
-        return Stride(1)
-    return UNROLLED if row_bytes < IN_TURN.start else STREAMS
+    own = Stride(1) if row_bytes in IN_TURN else UNROLLED if row_bytes < IN_TURN.start else STREAMS
+    return own._replace(in_step=row_bytes in IN_STEP and row_bytes * rows > LAST_CACHE)
 
 
 def _beside_of(row_bytes: int, vectors: int, rows: int) -> Stride:
