@@ -71,6 +71,16 @@ def not_real(symbol: Symbol, dtype: Any, array: np.ndarray | None = None) -> Dom
     return DomainError(f"{symbol.name} holds {dtype}", expected="float64, float32 or integers", hint=hint)
 
 
+def extents_of(program: Program, arguments: Sequence[Any]) -> dict[str, int]:
+    """Return what the sizes are that arrays show, which fit, and those that are given after them."""
+    found = dict(zip(program.given, arguments[len(program.arguments) :], strict=True))
+    for size in program.sizes:
+        place = program.place_of(size)
+        if place is not None:
+            found[size] = arguments[place[0]].shape[place[1]]
+    return found
+
+
 def as_size(name: str, value: Any) -> int:
     """Return a size that was passed. Raises: DomainError."""
     if isinstance(value, int | np.integer) and value >= 0:

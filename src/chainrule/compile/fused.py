@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compile.arguments import extents_of
 from chainrule.compile.assembly import helpers
 from chainrule.compile.axes import reads_less, told_apart
 from chainrule.compile.calls import bound, key_function, plan_text
@@ -60,8 +61,7 @@ class Fused:
         actions = [step.action for step in planned.instructions]
         loads = [(k, sources[action.position]) for k, action in enumerate(actions) if isinstance(action, Load)]
         self._text = plan_text(self.plan, len(program.arguments) + len(program.given), loads) if self.plan else ""
-        places = ((size, planned.place_of(size)) for size in planned.sizes)
-        self._places = {size: (sources[place[0]], place[1]) for size, place in places if place is not None}
+        self._sources = sources
         self._count = len(program.arguments)
         size = self.plan.size if self.plan else ""
         matrices = [k for k, s in enumerate(planned.arguments) if s.ndim == 2 and s.shape[0] == size != s.shape[1]]
@@ -97,17 +97,14 @@ class Fused:
         kind = arguments[0].dtype
         if self.plan is None or kind not in KINDS:
             return self.run
-        sizes = self._sizes(arguments)
+        own = (*(arguments[k] for k in self._sources), *arguments[self._count :])
+        sizes = extents_of(self.plan.program, own)
         if any(extent_of(n, sizes) == 0 for n in sizes_above_zero(self.plan.program)):
             return self.run
         steps = [step.laid_out(kind, sizes, sizes[self.plan.size], by_columns) for step in self.steps]
         given = [[sizes[n] for n in step.step.program.given] for step in self.steps]
         joined: Step = bound(self._text)(*steps, *given)
         return joined
-
-    def _sizes(self, arguments: Sequence[Any]) -> Sizes:
-        given = dict(zip(self.program.given, arguments[self._count :], strict=True))
-        return given | {n: arguments[k].shape[axis] for n, (k, axis) in self._places.items()}
 
 
 def _none(*arguments: Any) -> None:
