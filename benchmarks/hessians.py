@@ -12,7 +12,7 @@ torch.func stays out of the largest factorisation, see `TORCH_ENTRIES`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import frameworks
@@ -27,13 +27,21 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng([seed, *shape]).normal(size=shape)
 
 
-def ours(exprs: Any, arrays: frameworks.Arrays, **options: Any) -> race.Peers:
-    """Return our function at the arrays, compiled for numba where that is installed, and in NumPy."""
-    backends = (
-        {"chainrule": "numba", "chainrule, numpy": "numpy"} if race.installed("numba") else {"chainrule": "numpy"}
-    )
-    compiled = {name: cr.compile(exprs, backend=backend, **options) for name, backend in backends.items()}
-    return {name: lambda f=f: f(**arrays) for name, f in compiled.items()}
+def compiled(exprs: Any, name: str = race.OURS, **options: Any) -> dict[str, Callable[..., Any]]:
+    """Return our function compiled for numba where that is installed, and in NumPy, by the peers' names."""
+    backends = {name: "numba", f"{name}, numpy": "numpy"} if race.installed("numba") else {name: "numpy"}
+    return {peer: cr.compile(exprs, backend=backend, **options) for peer, backend in backends.items()}
+
+
+def ours(exprs: Any, arrays: frameworks.Arrays, name: str = race.OURS, **options: Any) -> race.Peers:
+    """Return our function at the arrays."""
+    return {peer: lambda f=f: f(**arrays) for peer, f in compiled(exprs, name, **options).items()}
+
+
+def ours_times(e: Any, arrays: frameworks.Arrays, direction: np.ndarray, **options: Any) -> race.Peers:
+    """Return our function at the arrays, its result factored, times the direction."""
+    functions = compiled(e, structured=True, **options)
+    return {peer: lambda f=f: f(**arrays) @ direction for peer, f in functions.items()}
 
 
 # --- the quadratic form
@@ -252,8 +260,7 @@ def factorisation_times(n: int, k: int) -> race.Peers:
     arrays = {"T": normal(n, n), "U": normal(n, k), "V": normal(n, k, seed=1)}
     V, direction = arrays["V"], normal(n, k, seed=2)
     loss = cr.parse("norm(T - U @ V.T)**2", FACTORS)
-    factored = cr.compile(cr.hessian(loss, "U"), accept=["T"], structured=True)
-    along = cr.compile(cr.jvp(cr.grad(loss, "U"), "U", "dU"), accept=["T", "U"])
+    along = cr.jvp(cr.grad(loss, "U"), "U", "dU")
 
     def by_hand() -> np.ndarray:
         H = np.zeros((n, k, n, k))
@@ -264,8 +271,8 @@ def factorisation_times(n: int, k: int) -> race.Peers:
         return ((T - U @ V.T) ** 2).sum()
 
     return {
-        "chainrule": lambda: factored(**arrays) @ direction,
-        "chainrule, jvp of grad": lambda: along(**arrays, dU=direction),
+        **ours_times(cr.hessian(loss, "U"), arrays, direction, accept=["T"]),
+        **ours(along, {**arrays, "dU": direction}, "chainrule, jvp of grad", accept=["T", "U"]),
         "by hand": by_hand,
         **frameworks.jax_times(function, "U", arrays, direction),
     }
@@ -275,11 +282,9 @@ def tanh_times(n: int) -> race.Peers:
     """The Jacobian of tanh(Ax) times a direction: (1 − tanh²) ⊙ Av. By hand, the dense closed form is multiplied."""
     A, x, direction = normal(n, n) / n**0.5, normal(n), normal(n, seed=2)
     f = cr.parse("tanh(A @ x)", {"A": ("n", "n"), "x": "n"})
-    factored = cr.compile(cr.jacobian(f, "x"), structured=True)
-    along = cr.compile(cr.jvp(f, "x", "dx"))
     return {
-        "chainrule": lambda: factored(A=A, x=x) @ direction,
-        "chainrule, jvp": lambda: along(A=A, x=x, dx=direction),
+        **ours_times(cr.jacobian(f, "x"), {"A": A, "x": x}, direction),
+        **ours(cr.jvp(f, "x", "dx"), {"A": A, "x": x, "dx": direction}, "chainrule, jvp"),
         "by hand": lambda: ((1 - np.tanh(A @ x) ** 2)[:, None] * A) @ direction,
     }
 
@@ -287,8 +292,11 @@ def tanh_times(n: int) -> race.Peers:
 def diagonal_times(n: int) -> race.Peers:
     """The Jacobian of tanh(x) times a direction: a diagonal. By hand, the dense closed form is multiplied."""
     x, direction = normal(n), normal(n, seed=2)
-    factored = cr.compile(cr.jacobian(cr.parse("tanh(x)", {"x": "n"}), "x"), structured=True)
-    return {"chainrule": lambda: factored(x=x) @ direction, "by hand": lambda: np.diag(1 - np.tanh(x) ** 2) @ direction}
+    jacobian = cr.jacobian(cr.parse("tanh(x)", {"x": "n"}), "x")
+    return {
+        **ours_times(jacobian, {"x": x}, direction),
+        "by hand": lambda: np.diag(1 - np.tanh(x) ** 2) @ direction,
+    }
 
 
 def races(small: bool = False) -> Iterator[race.Race]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -37,20 +39,26 @@ CASES = [
 ]
 
 
-def made(kind: str, text: str, wrt: str, dtype: type = np.float64) -> tuple[Factored, np.ndarray]:
+def made(
+    kind: str, text: str, wrt: str, dtype: type = np.float64, backend: str = "numpy", times: int = 1
+) -> tuple[Factored, np.ndarray]:
     e = derivative(kind, text, wrt)
-    factored, dense = cr.compile(e, structured=True), cr.compile(e)
+    factored, dense = cr.compile(e, structured=True, backend=backend), cr.compile(e)
     rng = np.random.default_rng(0)
     shapes = {s.name: s.shape for s in factored.program.arguments}
-    arrays = {n: rng.normal(size=tuple(SIZES[a] for a in shape)).astype(dtype) for n, shape in shapes.items()}
-    values = arrays | {name: SIZES[name] for name in factored.program.given}
+    arrays = {n: rng.normal(size=tuple(times * SIZES[a] for a in shape)).astype(dtype) for n, shape in shapes.items()}
+    values = arrays | {name: times * SIZES[name] for name in factored.program.given}
     return factored(**values), dense(**values)
 
 
+BACKENDS = ["numpy", pytest.param("numba", marks=pytest.mark.skipif(not find_spec("numba"), reason="not installed"))]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", CASES, ids=[f"{kind} of {text} by {wrt}" for kind, text, wrt in CASES])
-def test_it_is_the_array(case: tuple[str, str, str], dtype: type) -> None:
-    factored, dense = made(*case, dtype)
+def test_it_is_the_array(case: tuple[str, str, str], dtype: type, backend: str) -> None:
+    factored, dense = made(*case, dtype, backend)
     assert factored.shape == dense.shape and factored.dtype == dense.dtype and factored.size == dense.size
     close = {"rtol": 1e-9, "atol": 1e-9} if dtype is np.float64 else {"rtol": 1e-3, "atol": 1e-3}
     np.testing.assert_allclose(np.asarray(factored), dense, **close)
@@ -82,10 +90,63 @@ def test_it_is_the_array(case: tuple[str, str, str], dtype: type) -> None:
     ],
 )
 def test_it_holds_its_factors_only(case: tuple[str, str, str], largest: int) -> None:
-    factored, _ = made(*case)
-    held = [np.size(a) for a in factored._held]
+    factored, dense = made(*case)
+    words = repr(factored)
+    factored @ np.ones(dense.shape[dense.ndim // 2 :])
+    held = [np.size(a) for kept in factored._kept.values() for a in kept if isinstance(a, np.ndarray)]
     assert held and max(held) <= largest
-    assert f"{sum(held)} numbers beside the arguments" in repr(factored)
+    assert f"{sum(held)} numbers beside the arguments" in words and repr(factored) == words
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("case", [case for case in CASES if case[2] not in "UWA"], ids=lambda case: case[1])
+def test_products_are_the_same_the_first_time_and_later(case: tuple[str, str, str], backend: str) -> None:
+    """Of more data than goes through one compiled function."""
+    factored, dense = made(*case, backend=backend, times=41)
+    v = np.random.default_rng(1).normal(size=dense.shape[1])
+    close = {"rtol": 1e-9, "atol": 1e-9}
+    for u in (v, 2 * v, v):
+        np.testing.assert_allclose(factored @ u, dense @ u, **close)
+        np.testing.assert_allclose(u @ factored.T, u @ dense.T, **close)
+    columns = np.stack([v, -v])
+    for _ in range(2):
+        np.testing.assert_allclose(columns @ factored.T, columns @ dense.T, **close)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_threads_may_share_it(backend: str) -> None:
+    factored, dense = made("hessian", "sum(log(1 + exp(-s * (X @ w))))", "w", backend=backend)
+    directions = np.random.default_rng(1).normal(size=(40, dense.shape[1]))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda v: factored @ v, directions))
+    np.testing.assert_allclose(found, directions @ dense.T)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_not_defined_is_refused_by_the_call(backend: str) -> None:
+    """No product is needed to find out that a matrix is singular, or that a position is not on the axis."""
+    inverse = cr.compile(derivative("jacobian", "inv(A + 9 * eye(n))", "A"), structured=True, backend=backend)
+    with pytest.raises(DomainError, match="singular"):
+        inverse(A=-9 * np.eye(3))
+    x, k = cr.vector("x", "n"), cr.vector("k", "m")
+    taken = cr.compile(cr.jacobian(cr.tanh(x[k]), x), structured=True, backend=backend)
+    J = taken(x=np.zeros(4), k=np.array([3, 0]))
+    assert (J @ np.arange(4.0)).tolist() == [3.0, 0.0]
+    with pytest.raises(DomainError):
+        taken(x=np.zeros(4), k=np.array([4, 0]))
+
+
+def test_what_a_product_finds_undefined_is_named() -> None:
+    S, b = cr.matrix("S", "n", "n"), cr.vector("b", "n")
+    J = cr.compile(cr.jacobian(cr.inv(S) @ b, b), structured=True)(S=np.eye(3))
+    assert (J @ np.ones(3)).tolist() == [1.0, 1.0, 1.0]
+    e = cr.outer(cr.max(b) * b, b)
+    largest = cr.compile(e, structured=True)(b=np.zeros(0))
+    for _ in range(2):
+        with pytest.raises(DomainError, match="max is not defined for an axis without entries"):
+            largest @ np.zeros(0)
+        with pytest.raises(DomainError, match="max is not defined for an axis without entries"):
+            np.asarray(largest)
 
 
 def test_what_does_not_fit_is_named() -> None:
@@ -109,10 +170,13 @@ def test_beside_plain_results() -> None:
     assert (f(z=np.arange(3.0)) @ [1, 1, 1]).tolist() == [0.0, 2.0, 4.0]
 
 
-def test_numpy_only() -> None:
+def test_arrays_of_numpy_and_no_constants() -> None:
     z = cr.vector("z", "n")
     with pytest.raises(DomainError, match="factored"):
         cr.compile(cr.jacobian(z * z, z), structured=True, constant=["z"])
+    if find_spec("torch"):
+        with pytest.raises(DomainError, match="factored"):
+            cr.compile(cr.jacobian(z * z, z), structured=True, backend="torch")
 
 
 def test_other_sizes_in_turn() -> None:

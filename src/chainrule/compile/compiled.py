@@ -10,13 +10,14 @@ import numpy as np
 
 from chainrule.compile.arguments import missing_argument, unknown_argument
 from chainrule.compile.assembly import helpers
-from chainrule.compile.backends import backend_named
+from chainrule.compile.backends import Backend, backend_named
 from chainrule.compile.demands import check_demands, demands_of
+from chainrule.compile.dialects import IN_NUMPY
 from chainrule.compile.execute import run_text
 from chainrule.compile.factored import StructuredRun
 from chainrule.compile.kept import Keeping, divided
 from chainrule.compile.lower import lower, ordered_symbols, sizes_of
-from chainrule.compile.nonempty import missing_entries
+from chainrule.compile.nonempty import guarded, undefined
 from chainrule.compile.program import Program
 from chainrule.compile.source import entry_text, function_text, made_names
 from chainrule.errors import DomainError
@@ -82,8 +83,8 @@ class Compiled:
             positions = [k for k, symbol in enumerate(symbols) if symbol in fixed]
             self._run = self._kept = Keeping(keep, self._run, positions, len(symbols), len(first.outputs) > 1)
         if structured:
-            _check_structured(backend, constant)
-            self._run = StructuredRun(exprs, self.program, lambda program: self._written(program)[1])
+            _check_structured(self._library, constant)
+            self._run = StructuredRun(exprs, self.program, self._guarded)
         self._demands = demands_of(self.program)
         entry = entry_text(self.program, made_names(self.program), self._demands)
         plain = run_text(entry, "enter", ENTRY_SCOPE)
@@ -99,6 +100,9 @@ class Compiled:
         text = function_text(library.planned(program), made_names(program), "program", library.dialect)
         run = run_text(text, "program", {**helpers(program, library.dialect), **library.scope()})
         return text, library.prepared(run, program)
+
+    def _guarded(self, program: Program) -> Callable[..., Any]:
+        return guarded(self._written(program)[1], program, self._library.failures)
 
     def forget(self) -> None:
         """Drop what was kept of the constants, as is needed after one of them was changed in place."""
@@ -124,13 +128,11 @@ class Compiled:
                 ready = self._library.arguments(self.program, arguments)
                 check_demands(self._demands, self.program, ready)
             return self._run(*ready)
-        except self._library.failures as error:
-            raise DomainError(f"the result is not defined at these values: {str(error).lower()}") from error
-        except ValueError as error:
-            missing = missing_entries(self.program, ready) if ready else None
-            if missing is None:
+        except Exception as error:
+            found = undefined(error, self._library.failures, self.program, ready or ())
+            if found is None:
                 raise
-            raise missing from error
+            raise found from error
 
     def _check_names(self, positional: Sequence[Any], values: Iterable[str]) -> None:
         if positional:
@@ -170,11 +172,11 @@ def _constants(symbols: Sequence[Symbol], names: Sequence[str], accept: Sequence
     return frozenset(known[name] for name in names if name in known)
 
 
-def _check_structured(backend: str, constant: Sequence[str]) -> None:
-    if backend != "numpy" or constant:
+def _check_structured(library: Backend, constant: Sequence[str]) -> None:
+    if library.dialect is not IN_NUMPY or constant:
         raise DomainError(
             "factored results are made of NumPy arrays, and keep what they need by themselves",
-            expected='structured=True with backend="numpy" and no constant=',
+            expected='structured=True with backend="numpy" or "numba", and no constant=',
         )
 
 

@@ -23,15 +23,18 @@ def divided(program: Program, constant: Collection[Symbol]) -> tuple[Program, Pr
     return cut(program, _fixed(program, constant) if constant else set(), ())
 
 
+def opening(program: Program, constant: Collection[Symbol]) -> Program:
+    """Return the program that returns, after its own outputs, what `divided` computes first."""
+    outputs = (*program.outputs, *_frontier(program, _fixed(program, constant)))
+    return program_of(program.instructions, program.arguments, program.given, outputs)
+
+
 def cut(program: Program, early: Collection[int], given: Sequence[str]) -> tuple[Program, Program]:
     """Return the program of what the others need of some early instructions, and the program of the others.
 
     Both take all arguments, and the first one these of the given sizes; the rest takes what it returns after them.
     """
-    steps, fixed = list(program.instructions), set(early)
-    wanted = {k for n, step in enumerate(steps) if n not in fixed for k in step.operands} | set(program.outputs)
-    plain = {k for k, step in enumerate(steps) if isinstance(step.action, Load)} | program.numbers
-    frontier = sorted((wanted & fixed) - plain)
+    steps, frontier = list(program.instructions), _frontier(program, set(early))
     kept = program_of(steps, program.arguments, given, frontier)
     symbols = tuple(Symbol(f"kept{n}", steps[k].shape) for n, k in enumerate(frontier))
     for position, k in enumerate(frontier, len(program.arguments)):
@@ -39,6 +42,14 @@ def cut(program: Program, early: Collection[int], given: Sequence[str]) -> tuple
         steps[k] = Instruction(Load(position), (), (), every, steps[k].shape)
     rest = program_of(steps, (*program.arguments, *symbols), program.given, program.outputs)
     return kept, rest
+
+
+def _frontier(program: Program, early: set[int]) -> list[int]:
+    """Return the early instructions that the others, or the caller, need."""
+    steps = program.instructions
+    wanted = {k for n, step in enumerate(steps) if n not in early for k in step.operands} | set(program.outputs)
+    plain = {k for k, step in enumerate(steps) if isinstance(step.action, Load)} | program.numbers
+    return sorted((wanted & early) - plain)
 
 
 def _fixed(program: Program, constant: Collection[Symbol]) -> set[int]:
