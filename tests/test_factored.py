@@ -51,11 +51,18 @@ def made(
     return factored(**values), dense(**values)
 
 
-BACKENDS = ["numpy", pytest.param("numba", marks=pytest.mark.skipif(not find_spec("numba"), reason="not installed"))]
+NUMBA = pytest.param("numba", marks=pytest.mark.skipif(not find_spec("numba"), reason="not installed"))
+BACKENDS = ["numpy", NUMBA]
+# kernels of float64 are the same but for the type, and take their time to compile
+IN_TYPES = [
+    ("numpy", np.float64),
+    ("numpy", np.float32),
+    pytest.param("numba", np.float32, marks=NUMBA.marks),
+    pytest.param("numba", np.float64, marks=[*NUMBA.marks, pytest.mark.slow]),
+]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("backend", "dtype"), IN_TYPES)
 @pytest.mark.parametrize("case", CASES, ids=[f"{kind} of {text} by {wrt}" for kind, text, wrt in CASES])
 def test_it_is_the_array(case: tuple[str, str, str], dtype: type, backend: str) -> None:
     factored, dense = made(*case, dtype, backend)

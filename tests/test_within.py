@@ -110,7 +110,7 @@ def test_arrays_may_lie_as_they_like(name: str) -> None:
     agree(exprs, fortran, strided, turned)
 
 
-@pytest.mark.parametrize("name", ["layer norm", "attention"])
+@pytest.mark.parametrize("name", ["layer norm", pytest.param("attention", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("empty", ["b h", "t n", "b h t n"])
 def test_no_rows(name: str, empty: str) -> None:
     exprs = joint(name)
