@@ -24,15 +24,17 @@ from test_whole import ORDERS
 
 pytest.importorskip("numba")
 
-FEW = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-MANY = settings(FEW, max_examples=400)
+ASKED = os.environ.get("CHAINRULE_PROGRAMS", "")  # how many programs, other ones in each run; by default a few
+PROGRAMS = settings(
+    max_examples=int(ASKED or 40), deadline=None, derandomize=not ASKED, suppress_health_check=list(HealthCheck)
+)
 PARTS: dict[int, list[Callable[[Expr], Expr]]] = {
     1: [
         lambda v: v[::-1],
         lambda v: v - cr.mean(v),
         lambda v: cr.concatenate([v[:1], v[1:] - v[:-1]]),
         lambda v: cr.elu(v, 0.5),
-        lambda v: v / cr.norm(v),
+        lambda v: v / cr.sqrt(1 + cr.dot(v, v)),
         cr.softmax,
         cr.cumsum,
     ],
@@ -40,7 +42,7 @@ PARTS: dict[int, list[Callable[[Expr], Expr]]] = {
         lambda M: M[::-1],
         lambda M: M - cr.mean(M, axis=0),
         lambda M: M * cr.amax(M, axis=1)[:, None],
-        lambda M: M / cr.std(M + cr.ones(*M.shape), axis=1)[:, None],
+        lambda M: M / cr.sqrt(1 + cr.mean(M**2, axis=1))[:, None],
         lambda M: cr.where(M > 0, M, cr.sin(M)),
         lambda M: M @ (M.T @ M),
         cr.softmax,
@@ -154,6 +156,8 @@ def check(case: Case) -> None:
     assume(all(np.all(np.abs(part) < 1e6) for part in wanted))  # no NaN either
     step = 1e-14 if case.kind is np.float64 else 3e-7
     moved = interpreted(case, {name: a * (1 + step * rng.normal(size=a.shape)) for name, a in exact.items()})
+    # what cancels in a sum of many terms leaves the rounding of each, in one direction where all are the same
+    most = max(prod(extent_of(n, case.sizes) for n in part.shape) for part in plain.program.instructions)
     fast = cr.compile(*case.exprs, accept=accept, backend="numba")
     results = [first, called(fast, values)]
     held = [np.array(part) for part in results[1] or ()]
@@ -163,7 +167,9 @@ def check(case: Case) -> None:
         assert found is not None
         for part, want, other in zip(found, wanted, moved, strict=True):
             assert part.shape == want.shape and part.dtype == case.kind and isinstance(part, np.ndarray | np.generic)
-            noise = 100 * np.max(np.abs(want - other), initial=0) + 1e4 * step * (1 + np.max(np.abs(want), initial=0))
+            noise = 100 * np.max(np.abs(want - other), initial=0) + (1e4 + 1e2 * most) * step * (
+                1 + np.max(np.abs(want), initial=0)
+            )
             np.testing.assert_allclose(part, want, rtol=0, atol=noise)
     for part, again, before in zip(*results[1:], held, strict=True):
         np.testing.assert_array_equal(part, before)  # it is the caller's
@@ -180,14 +186,7 @@ def on_its_path(case: Case) -> None:
         check(case)
 
 
-@FEW
+@PROGRAMS
 @given(cases())
 def test_any_program_on_any_arrays(case: Case) -> None:
-    on_its_path(case)
-
-
-@pytest.mark.slow
-@MANY
-@given(cases())
-def test_many_programs(case: Case) -> None:
     on_its_path(case)

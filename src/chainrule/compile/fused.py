@@ -190,7 +190,7 @@ class RowPass:
         widths += [prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is not None]
         sums = sum(prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is None)
         layout = Layout(step, kind, sizes, shapes, max(1, sum(widths)) * kind.itemsize, 8 * sums, self.rooms)
-        way = self.kernels.way(kind, sizes, by_columns, min(widths) <= NARROW, rows)
+        way = self.kernels.way(kind, sizes, by_columns, min(widths, default=1) <= NARROW, rows)
         if way is not None:
             return layout.through_kernel(way.kernel, way.parameters, way.by_rows, way.in_step, rows)
         inner = self._inner.laid_out(layout, rows) if self._inner else None
