@@ -202,6 +202,17 @@ def test_bad_numbers_go_where_numpy_lets_them(name: str, bad: float) -> None:
     agree(exprs, values)
 
 
+@pytest.mark.parametrize("N", [7, 200_000])
+def test_the_freedom_to_reorder_sums_keeps_what_is_no_number(N: int) -> None:
+    """Two products with one factor are not one product: 2∞ − ∞ is NaN, and (2 − 1)∞ is not."""
+    shapes = {"a": "N", "b": "N", "x": "N"}
+    f = cr.compile(cr.parse("a*x - b*x", shapes), cr.parse("a + b", shapes), backend="numba")
+    with np.errstate(invalid="ignore"):
+        difference, zeros = f(a=np.full(N, 2.0), b=np.ones(N), x=np.full(N, np.inf))
+    assert np.isnan(difference).all() and (zeros == 3).all()
+    assert np.signbit(f(a=np.full(N, -0.0), b=np.full(N, -0.0), x=np.ones(N))[1]).all()
+
+
 @pytest.mark.parametrize("name", ["the article's cost", "softmax regression", "softmax of rows"])
 def test_threads_do_not_change_a_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     exprs = joint(name)

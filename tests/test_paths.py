@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from math import prod
 
@@ -26,7 +26,7 @@ pytest.importorskip("numba")
 
 ASKED = os.environ.get("CHAINRULE_PROGRAMS", "")  # how many programs, other ones in each run; by default a few
 PROGRAMS = settings(
-    max_examples=int(ASKED or 40), deadline=None, derandomize=not ASKED, suppress_health_check=list(HealthCheck)
+    max_examples=int(ASKED or 25), deadline=None, derandomize=not ASKED, suppress_health_check=list(HealthCheck)
 )
 PARTS: dict[int, list[Callable[[Expr], Expr]]] = {
     1: [
@@ -141,13 +141,20 @@ def interpreted(case: Case, values: dict[str, np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(part) for part in evaluate_all(list(case.exprs), values, case.sizes)]
 
 
+ACCEPT = [LEAVES[shape][0] for shape in LEAVES]
+
+
+def in_numpy(case: Case) -> tuple[cr.Compiled, Case]:
+    """The program in NumPy, and the case of its arguments, which say the type."""
+    plain = cr.compile(*case.exprs, accept=ACCEPT)
+    assume(all(prod(extent_of(n, case.sizes) for n in step.shape) < 1e6 for step in plain.program.instructions))
+    assume(plain.program.arguments)
+    return plain, replace(case, exprs=tuple(plain.program.arguments))
+
+
 def check(case: Case) -> None:
     rng = np.random.default_rng(case.seed)
-    accept = [LEAVES[shape][0] for shape in LEAVES]
-    plain = cr.compile(*case.exprs, accept=accept)
-    assume(all(prod(extent_of(n, case.sizes) for n in step.shape) < 1e6 for step in plain.program.instructions))
-    assume(plain.program.arguments)  # which say the type
-    every = Case(tuple(plain.program.arguments), case.sizes, case.orders, case.kind, case.little, case.seed)
+    plain, every = in_numpy(case)
     values = case.laid_out({name: a.astype(case.kind) for name, a in every.values(case.seed).items()})
     exact = {name: a.astype(np.float64) for name, a in values.items()}
     first = called(plain, values)
@@ -158,7 +165,7 @@ def check(case: Case) -> None:
     moved = interpreted(case, {name: a * (1 + step * rng.normal(size=a.shape)) for name, a in exact.items()})
     # what cancels in a sum of many terms leaves the rounding of each, in one direction where all are the same
     most = max(prod(extent_of(n, case.sizes) for n in part.shape) for part in plain.program.instructions)
-    fast = cr.compile(*case.exprs, accept=accept, backend="numba")
+    fast = cr.compile(*case.exprs, accept=ACCEPT, backend="numba")
     results = [first, called(fast, values)]
     held = [np.array(part) for part in results[1] or ()]
     results += [called(fast, values)]
@@ -177,7 +184,24 @@ def check(case: Case) -> None:
         assert not any(np.shares_memory(part, array) for array in values.values())
 
 
-def on_its_path(case: Case) -> None:
+def check_special(case: Case) -> None:
+    """Where entries are NaN, infinite or zeros, each result is NaN or infinite where NumPy's is."""
+    rng = np.random.default_rng(case.seed)
+    plain, every = in_numpy(case)
+    values = every.values(case.seed)
+    for array in values.values():
+        some = rng.integers(array.size, size=rng.integers(0, 4)) if array.size else []
+        array.flat[some] = rng.choice([np.nan, np.inf, -np.inf, 0.0, -0.0], size=len(some))
+    values = case.laid_out({name: a.astype(case.kind) for name, a in values.items()})
+    wanted = called(plain, values)
+    assume(wanted is not None)
+    found = called(cr.compile(*case.exprs, accept=ACCEPT, backend="numba"), values)
+    assert found is not None and wanted is not None
+    for part, want in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(np.where(np.isfinite(part), 0, part), np.where(np.isfinite(want), 0, want))
+
+
+def on_its_path(case: Case, check: Callable[[Case], None]) -> None:
     whole, little = import_module("chainrule.compile.whole"), LITTLE[case.little]
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -189,4 +213,10 @@ def on_its_path(case: Case) -> None:
 @PROGRAMS
 @given(cases())
 def test_any_program_on_any_arrays(case: Case) -> None:
-    on_its_path(case)
+    on_its_path(case, check)
+
+
+@PROGRAMS
+@given(cases())
+def test_any_program_on_special_numbers(case: Case) -> None:
+    on_its_path(case, check_special)

@@ -21,7 +21,7 @@ from numba import njit
 
 '''
 # sums may be reordered and a product may be fused with a sum; NaN and Inf keep their meaning
-KERNEL = 'njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})'
+KERNEL = 'njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})'
 SCALAR = 'njit(error_model="numpy", fastmath={"contract"}, forceinline=True)'
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from chainrule.compile.llvm_values import BYTES, Code, Value, View
 
-FREE = "reassoc nsz contract"  # sums are reordered, a product is fused with a sum; NaN and Inf keep their meaning
+FREE = "reassoc contract"  # sums are reordered, a product is fused with a sum; NaN, Inf and -0 keep their meaning
 PREFETCH = "llvm.prefetch.p0"
 TO_SECOND_CACHE = "i32 0, i32 2, i32 1"  # to read; the second level; data
 LINE = 64  # bytes that come from memory together

@@ -38,7 +38,7 @@ LITTLE = 100_000  # beside NumPy, for each of its calls
 LITTLE_BESIDE_KERNELS = 40_000
 TILED = 4  # steps in tiles that count as one: one thread is as fast with them as two are without
 LONGEST = 150  # lines of a function that compiles within a second
-KERNEL = 'njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, no_cfunc_wrapper=True)'
+KERNEL = 'njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"}, no_cfunc_wrapper=True)'
 SCOPE = {
     "double": np.dtype(np.float64),
     "single": np.dtype(np.float32),

@@ -25,7 +25,7 @@ def dots(lanes: Any, left: Any, rows: Any, at: Any, k: Any, steps: Any) -> None:
             dot(lanes, left, rows, at + b, k + a)
 
 
-@njit(fastmath={"reassoc", "contract", "nsz"})
+@njit(fastmath={"reassoc", "contract"})
 def dot(lanes: Any, left: Any, rows: Any, i: Any, k: Any) -> None:
     """Write lanes[k, i] = Σ_j left[k, j]·rows[i, j]."""
     t = T(0)

@@ -16,7 +16,7 @@ T = np.float64  # the type of entries: the kernel says which
 TOGETHER = 8  # rows of a tile
 
 
-@njit(fastmath={"reassoc", "contract", "nsz"})
+@njit(fastmath={"reassoc", "contract"})
 def row_times(products: Any, left: Any, rows: Any, at: Any, i: Any) -> None:
     """Write products[i] = Σ_j left[j]·rows[at, j]."""
     t = T(0)
@@ -25,7 +25,7 @@ def row_times(products: Any, left: Any, rows: Any, at: Any, i: Any) -> None:
     products[i] = t
 
 
-@njit(fastmath={"reassoc", "contract", "nsz"})
+@njit(fastmath={"reassoc", "contract"})
 def row_added(total: Any, weights: Any, rows: Any, at: Any, i: Any) -> None:
     """Write total[j] += weights[i]·rows[at, j] for all j."""
     for j in range(total.shape[0]):
