@@ -84,3 +84,26 @@ def test_another_mistake_is_not_taken_for_it() -> None:
     f._run = lambda *_: (_ for _ in ()).throw(ValueError("another"))
     with pytest.raises(ValueError, match="another"):
         f(Z=np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("N", [1, 5000])
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_infinite_entries(backend: str, N: int) -> None:
+    """As SciPy has it: the logarithm of a sum of nothing but exp(−∞) is −∞, and ∞ outweighs all."""
+    inf, nan = np.inf, np.nan
+    some = np.array([[-inf, -inf], [-inf, 3], [inf, 3], [inf, -inf], [inf, inf], [nan, 3], [nan, -inf]])
+    f = cr.compile(cr.logsumexp(Z), cr.softmax(Z), backend=backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        log, parts = f(Z=np.tile(some, (N, 1)))
+        alone = cr.compile(cr.logsumexp(Z), backend=backend)(Z=np.tile(some, (N, 1)))
+    np.testing.assert_array_equal(log, np.tile([-inf, 3, inf, inf, inf, nan, nan], N))
+    np.testing.assert_array_equal(alone, log)
+    rows = [[nan, nan], [0, 1], [nan, 0], [nan, 0], [nan, nan], [nan, nan], [nan, nan]]  # as exp(z)/sum(exp(z))
+    np.testing.assert_array_equal(parts, np.tile(rows, (N, 1)))
+
+
+def test_no_warning_of_a_logarithm_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cr.compile(cr.logsumexp(Z))(Z=np.full((2, 3), -np.inf)).tolist() == [-np.inf] * 2

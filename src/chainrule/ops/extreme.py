@@ -74,9 +74,9 @@ maximum_of = Op(
     convention=TIES.format(which="largest"),
 )
 
-# what exponentials are shifted by: of no entries too, since their sum is 0 then; recipes use it, expressions do not
-shift_of = Op(
-    "shift(z)",
+# recipes use these two, expressions do not
+largest_of = Op(
+    "largest(z)",
     "(n)->()",
     derivative=maximum_of.derivative,
     because=maximum_of.because,
@@ -84,6 +84,25 @@ shift_of = Op(
     loop=Loop(gather=replace(LARGEST, of_none=True)),
     code=Code("$xp.max($z, axis=-1, initial=-$xp.inf)", torch="$xp.amax($z, -1)"),
 )
+
+finite_part = Op(
+    "finite(x)",
+    "()->()",
+    derivative=lambda x, y: 1,
+    because="a number that is finite is kept",
+    rule="finite part",
+    loop=Loop("$x if $x - $x == zero else zero"),
+    code=Code("$xp.where($xp.isfinite($x), $x, 0)"),
+)
+
+
+def shift_of(z: Expr) -> Expr:
+    """What the exponentials of entries along the last axis are shifted by, so that none overflows: the largest entry.
+
+    Where all are −∞, or one is ∞, it is 0: their difference with it would be NaN. There may be no entries.
+    """
+    return finite_part(largest_of(z))
+
 
 minimum_of = Op(
     "min(z)",

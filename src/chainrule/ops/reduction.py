@@ -13,7 +13,8 @@ from chainrule.ops.extreme import shift_of
 
 def stable_softmax(z: Any, xp: Any) -> Any:
     """exp(z)/sum(exp(z)) along the last axis, shifted by the largest entry so that nothing overflows."""
-    e = xp.exp(z - z.max(axis=-1, keepdims=True, initial=-xp.inf))
+    top = z.max(axis=-1, keepdims=True, initial=-xp.inf)
+    e = xp.exp(z - xp.where(xp.isfinite(top), top, 0))
     e /= e.sum(axis=-1, keepdims=True)
     return e
 
@@ -21,9 +22,9 @@ def stable_softmax(z: Any, xp: Any) -> Any:
 def stable_logsumexp(z: Any, xp: Any) -> Any:
     """log(sum(exp(z))) along the last axis, shifted by the largest entry so that nothing overflows."""
     top = z.max(axis=-1, keepdims=True, initial=-xp.inf)
-    if not z.shape[-1]:  # log 0, without a warning
-        return top[..., 0]
-    return top[..., 0] + xp.log(xp.exp(z - top).sum(axis=-1))
+    shift = xp.where(xp.isfinite(top), top, 0)
+    with xp.errstate(divide="ignore"):  # the logarithm of 0
+        return shift[..., 0] + xp.log(xp.exp(z - shift).sum(axis=-1))
 
 
 def _over_last_axis(e: Expr) -> Expr:
