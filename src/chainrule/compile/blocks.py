@@ -15,7 +15,7 @@ from math import ceil
 from chainrule.compile.threads import in_threads, thread_count
 
 ALONE = 1 << 20  # bytes below which one thread is faster than two
-ALONE_LIGHT = 6 << 20  # the same where an entry costs no more than reading it
+ALONE_LIGHT = 3 << 20  # the same where an entry costs no more than reading it
 CHUNK = 1 << 18  # bytes of a chunk at least
 MOST_CHUNKS = 64
 SUMS = 1 << 21  # bytes of all chunks' sums at most
