@@ -28,7 +28,7 @@ from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass, Plan, Stretch, row_plan
 from chainrule.compile.rows_within import rows_within
 from chainrule.compile.source import function_text, made_names
-from chainrule.compile.ways import NARROW, Kernels
+from chainrule.compile.ways import LAST_CACHE, NARROW, Kernels
 from chainrule.compile.whole import on_little_data
 from chainrule.expression.extent import extent_of
 
@@ -186,11 +186,12 @@ class RowPass:
         """Return the function that runs the pass over arrays of these sizes."""
         step = self.step
         shapes = [tuple(extent_of(n, sizes) for n in shape) for shape in self._shapes]
-        widths = [prod(extent_of(n, sizes) for n in shape) for shape in self._widths]
-        widths += [prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is not None]
+        results = [prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is not None]
+        widths = [prod(extent_of(n, sizes) for n in shape) for shape in self._widths] + results
         sums = sum(prod(shape) for shape, axis in zip(shapes, step.results, strict=True) if axis is None)
         layout = Layout(step, kind, sizes, shapes, max(1, sum(widths)) * kind.itemsize, 8 * sums, self.rooms)
-        way = self.kernels.way(kind, sizes, by_columns, min(widths, default=1) <= NARROW, rows)
+        far = rows * max(results, default=0) * kind.itemsize > LAST_CACHE
+        way = self.kernels.way(kind, sizes, by_columns, min(widths, default=1) <= NARROW, rows, far)
         if way is not None:
             return layout.through_kernel(way.kernel, way.parameters, way.by_rows, way.in_step, rows)
         inner = self._inner.laid_out(layout, rows) if self._inner else None

@@ -20,17 +20,7 @@ from chainrule.compile.in_step import MANY, InStep, in_step
 from chainrule.compile.kernel_text import kernel_text
 from chainrule.compile.multiplied import Product, product_of
 from chainrule.compile.nest import At, Nest, Stride
-from chainrule.compile.program import (
-    Combine,
-    Constant,
-    Contract,
-    Divide,
-    Instruction,
-    Length,
-    Load,
-    Map,
-    Program,
-)
+from chainrule.compile.program import Combine, Constant, Contract, Divide, Instruction, Length, Load, Map, Program
 from chainrule.compile.recipes import expanded
 from chainrule.compile.rows import Pass
 from chainrule.compile.tiles import tiled
@@ -60,6 +50,7 @@ def kernel_of(
     steps: Strides = NO_STEPS,
     beside: Strides = NO_STEPS,
     around: Around | None = None,
+    far: bool = False,
 ) -> KernelText | None:
     """Return the kernel of a pass for arrays of the float type `kind`, or None if its rows are not for loops.
 
@@ -67,12 +58,12 @@ def kernel_of(
     for products of matrices of two wide sizes, but for the rows within a row of an outer axis: `around` says what has
     that axis. `steps` says, where it is not four, how many steps at a time a loop over another size takes, and how many
     rows of a wide size, fresh from memory, are added to sums at a time; `beside`, how many of these are summed at a
-    time.
+    time. With `far`, results are written past the caches.
     """
     body = expanded(task.program)
     if body is None:
         return None
-    writer = _Writer(body, task, kind, frozenset(wide), steps, beside, around)
+    writer = _Writer(body, task, kind, frozenset(wide), steps, beside, around, far)
     return writer.text() if writer.is_possible() else None
 
 
@@ -85,6 +76,7 @@ class _Writer:
     steps: Strides
     beside: Strides
     around: Around | None
+    far: bool
     rows: list[int | None] = field(default_factory=list)
     grouping: Grouping = field(init=False)
     products: Mapping[int, Product] = field(init=False)  # of two wide sizes
@@ -214,12 +206,14 @@ class _Writer:
             rest = [k for k in roots if k not in calls and not (pair and k in pair.values)]
             body += self._nest(level, space, rest).lines() if rest else []
         body += [pair.after()] if pair else []
+        body += [f"streamed(w{k}[lo:hi], o{k})" for k in self._streamed()]
         frame = self._frame(MANY if pair else FEW)
         lines = ["zero = T(0)", "one = T(1)", *self._scratch(), *frame.scratch(), *frame.lines(body)]
         parameters = ["first", "last", "chunk", "block", "n", *(f"n_{i}" for i in range(len(self.sizes)))]
         parameters += [*self._argument_names(), *self._result_names()]
         turned = [*self._copied(), *self._across(), *(self._turned() if self.around else [])]
-        parts = [part for part, used in (("turned", turned), ("by_tiles", by_tiles), ("in_step", pair)) if used]
+        used = {"turned": turned, "by_tiles": by_tiles, "in_step": pair, "streamed": self._streamed()}
+        parts = [part for part, users in used.items() if users]
         return KernelText(kernel_text(self.kind, parts, parameters, lines), tuple(self.sizes), pair is not None)
 
     def _results(self) -> list[tuple[int, int | None]]:
@@ -305,6 +299,7 @@ class _Writer:
                 lines.append(f"g{k} = np.empty(({extent[1:-1]},), T)")
         lines += [f"x{p} = np.empty({self._extent(self.program.instructions[p])}, T)" for p in self._laid_in_lanes()]
         lines += [f"x{p} = np.empty({self._apart(self.program.instructions[p])}, T)" for p in self._laid_in_rows()]
+        lines += [f"b{k} = np.empty({self._extent(self.program.instructions[k])}, T)" for k in self._streamed()]
         if not self.around:
             return [*lines, *(f"h{p} = np.ascontiguousarray(f{p}.T)" for p in self._turned())]
         turned = [(f"h{p}", p) for p in self._turned()] + [(f"t{p}", p) for p in self._across()]
@@ -358,8 +353,15 @@ class _Writer:
                 lines.append(f"turned(x{p}, r{p}[lo:hi])")
             else:
                 lines.append(f"x{p} = r{p}[lo:hi]")
-        lines += [f"o{k} = w{k}[lo:hi]" for k, axis in self._results() if axis is not None]
-        return lines
+        past = self._streamed()
+        lines += [f"o{k} = w{k}[lo:hi]" for k, axis in self._results() if axis is not None and k not in past]
+        return [*lines, *(f"o{k} = b{k}[:size]" for k in past)]
+
+    def _streamed(self) -> list[int]:
+        """The results whose blocks are made in the cache, and copied from there to memory past it."""
+        found = [k for k, axis in self._results() if axis == 0] if self.far and not self.around else []
+        shapes = {k: self.program.instructions[k].shape for k in found}
+        return [k for k, shape in shapes.items() if len(shape) == 2 and shape[1] in self.wide]
 
     # --- around a block
     def _argument_names(self) -> list[str]:

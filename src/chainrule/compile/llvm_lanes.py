@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from chainrule.compile.llvm_stream import STREAMS
 from chainrule.compile.llvm_tiles import TILES, shuffled, spread, zeros
 from chainrule.compile.llvm_values import BYTES, Code, Unwritten, Value, View
 
@@ -127,4 +128,5 @@ VECTOR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "scaled": _scaled,
     "add_tile": _add_tile,
     **TILES,
+    **STREAMS,
 }

@@ -43,15 +43,18 @@ class Kernels:
         self.around = around
         self.made: dict[tuple[Any, ...], tuple[Kernel, tuple[str, ...], bool] | None] = {}
 
-    def way(self, kind: np.dtype[Any], sizes: Sizes, by_columns: bool, narrow: bool, rows: int) -> Way | None:
+    def way(
+        self, kind: np.dtype[Any], sizes: Sizes, by_columns: bool, narrow: bool, rows: int, far: bool = False
+    ) -> Way | None:
         """Return the kernel for arrays of this type and these sizes, or None if there is none.
 
         `by_columns` says that the columns of a matrix lie in one piece, `narrow` that an argument or a result has so
-        few columns that products of matrices may be loops. `rows` is how many there are.
+        few columns that products of matrices may be loops. `rows` is how many there are. `far` says that no cache
+        has room for the results.
         """
         extents = self._extents(sizes)
         for wide in self._ways(extents, by_columns, narrow):
-            found = self._kernel(KINDS[kind], wide, extents, rows)
+            found = self._kernel(KINDS[kind], wide, extents, rows, far)
             if found is not None:
                 return Way(*found, wide >= extents.keys())
         return None
@@ -75,15 +78,15 @@ class Kernels:
             yield frozenset()
 
     def _kernel(
-        self, kind: str, wide: frozenset[str], extents: Mapping[str, int], rows: int
+        self, kind: str, wide: frozenset[str], extents: Mapping[str, int], rows: int, far: bool
     ) -> tuple[Kernel, tuple[str, ...], bool] | None:
         size = np.dtype(kind).itemsize
         steps = {n: _stride_of(extent) for n, extent in extents.items() if n not in wide}
         steps |= {n: _added_of(extents[n] * size, rows) for n in sorted(wide) if n != self.step.size}
         beside = {n: _beside_of(extents[n] * size, self._vectors(n), rows) for n in sorted(wide) if n != self.step.size}
-        key = (kind, wide, *steps.values(), *beside.values())
+        key = (kind, wide, far, *steps.values(), *beside.values())
         if key not in self.made:
-            written = kernel_of(self.step, kind, wide, steps, beside, self.around)
+            written = kernel_of(self.step, kind, wide, steps, beside, self.around, far)
             self.made[key] = None if written is None else (Kernel(written.text), written.sizes, written.in_step)
         return self.made[key]
 

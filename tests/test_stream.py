@@ -1,0 +1,86 @@
+"""Results that no cache has room for are written past the caches: the same numbers in every place."""
+
+from importlib import import_module
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+pytest.importorskip("numba")
+TEXT = files("chainrule.compile.scalars").joinpath("streamed.py").read_text(encoding="utf-8")
+KERNEL = f"""
+from __future__ import annotations
+from numba import njit
+
+{TEXT[TEXT.index("# --- functions") :]}
+@njit(nogil=True)
+def kernel(target, source, lo, hi):
+    streamed(target[lo:hi], source[lo:hi])
+"""
+
+
+def in_python(text: str) -> Any:
+    space: dict[str, Any] = {}
+    exec("\n".join(line for line in text.split("\n") if "njit" not in line), space)
+    return space["kernel"]
+
+
+@pytest.fixture(params=["machine code", "text"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    if request.param == "text":
+        return in_python(KERNEL)
+    machine = import_module("chainrule.compile.machine")
+    monkeypatch.setattr(machine, "kernel_module", lambda text: pytest.fail("numba has compiled it"))
+    return machine.Kernel(KERNEL)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("width", [1, 7, 8, 16, 17, 64, 75])
+@pytest.mark.parametrize("offset", [0, 1, 3, 15])
+def test_every_entry_is_written_and_no_other(kernel: Any, kind: type, width: int, offset: int) -> None:
+    source = np.arange(5.0 * width).reshape(5, width).astype(kind)
+    memory = np.full(offset + 5 * (width + 2), -1, kind)
+    target = memory[offset:].reshape(5, width + 2)[:, :width]
+    kernel(target, source, 1, 4)
+    wanted = np.full((5, width + 2), -1, kind)
+    wanted[1:4, :width] = source[1:4]
+    np.testing.assert_array_equal(memory[offset:], wanted.ravel())
+    assert (memory[:offset] == -1).all()
+
+
+X, w, G = cr.matrix("X", "N", "d"), cr.vector("w", "d"), cr.matrix("G", "N", "d")
+PROGRAMS = {
+    "a Jacobian": (cr.jacobian(cr.tanh(X @ w), "w"),),
+    "a layer": (
+        (Y := (X - cr.mean(X, axis=1, keepdims=True)) * (cr.mean(X**2, axis=1, keepdims=True) + 1) ** -0.5 * w),
+        *(cr.vjp(Y, name, G) for name in "Xw"),
+    ),
+    "a loss and rows": (cr.mean(cr.tanh(X @ w) ** 2), cr.grad(cr.mean(cr.tanh(X @ w) ** 2), "w"), cr.softmax(X)),
+    "a transpose": (X.T * w[:, None], X + 1),
+}
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs(name: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    machine = import_module("chainrule.compile.machine")
+    whole = machine.llvm_module
+    monkeypatch.setattr(machine, "llvm_module", lambda text, layout: (texts.append(text), whole(text, layout))[1])
+    monkeypatch.setattr(import_module("chainrule.compile.fused"), "LAST_CACHE", 0)
+    monkeypatch.setattr(import_module("chainrule.compile.whole"), "LITTLE_BESIDE_KERNELS", -1)
+    monkeypatch.setattr(import_module("chainrule.compile.whole"), "LITTLE", -1)
+    exprs, rng, bound = PROGRAMS[name], np.random.default_rng(0), 1e-12 if kind is np.float64 else 1e-4
+    fast, plain = cr.compile(*exprs, backend="numba"), cr.compile(*exprs)
+    for N, d in ((1, 40), (501, 333), (3001, 64)):
+        every = {"X": rng.normal(size=(N, d)), "w": rng.normal(size=d), "G": rng.normal(size=(N, d))}
+        values = {symbol: every[symbol].astype(kind) for symbol in plain.parameters}
+        found, wanted = fast(**values), plain(**values)
+        for part, want in zip(
+            found if len(exprs) > 1 else [found], wanted if len(exprs) > 1 else [wanted], strict=True
+        ):
+            np.testing.assert_allclose(part, want, rtol=bound, atol=bound)
+    assert any("streamed(w" in text for text in texts)
