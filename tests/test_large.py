@@ -119,8 +119,14 @@ def test_bad_numbers_stay_bad(bad: float) -> None:
 def test_no_rows() -> None:
     np.testing.assert_array_equal(gram(np.ones((0, 3)), np.ones(0)), np.zeros((3, 3)))
     assert gram(np.ones((0, 3, 2))).shape == (3, 2, 3, 2)
-    assert Blocks()(lambda a, out=None: a + 1, (0, 3), ((0, 1),), -1, True, False, np.ones((0, 3))).shape == (0, 3)
-    assert Blocks()(lambda a, out=None: a + 1, (3, 0), ((0, 1),), -1, True, False, np.ones((3, 0))).shape == (3, 0)
+    assert Blocks()(lambda a, out=None: a + 1, (0, 3), ((0, 1),), -1, "operation", False, np.ones((0, 3))).shape == (
+        0,
+        3,
+    )
+    assert Blocks()(lambda a, out=None: a + 1, (3, 0), ((0, 1),), -1, "operation", False, np.ones((3, 0))).shape == (
+        3,
+        0,
+    )
 
 
 def test_threads_keep_the_settings_of_errors_and_raise() -> None:
@@ -153,7 +159,7 @@ def test_the_same_bits_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch
     results = []
     for count in (1, 2, 5):
         monkeypatch.setenv("CHAINRULE_THREADS", str(count))
-        results.append(Blocks()(lambda a, out=None: np.exp(a), a.shape, ((0, 1),), -1, True, False, a))
+        results.append(Blocks()(lambda a, out=None: np.exp(a), a.shape, ((0, 1),), -1, "operation", False, a))
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
 
 

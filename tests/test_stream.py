@@ -84,3 +84,46 @@ def test_programs(name: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None
         ):
             np.testing.assert_allclose(part, want, rtol=bound, atol=bound)
     assert any("streamed(w" in text for text in texts)
+
+
+OUTER = {
+    "u vᵀ": ((90,), (80,), ((0,), (1,)), (90, 80)),
+    "v uᵀ": ((80,), (90,), ((1,), (0,)), (90, 80)),
+    "u ⊗ A": ((5,), (6, 70), ((0,), (1, 2)), (5, 6, 70)),
+    "A ⊗ u": ((5, 6), (70,), ((0, 1), (2,)), (5, 6, 70)),
+    "u between": ((6,), (3, 9, 70), ((1,), (0, 2, 3)), (3, 6, 9, 70)),
+    "rows times columns": ((4, 6), (4, 70), ((0, 1), (0, 2)), (4, 6, 70)),
+}
+REFUSED = {
+    "both have the last axis": ((6, 70), (70,), ((0, 1), (1,)), (6, 70)),
+    "short rows": ((900,), (5,), ((0,), (1,)), (900, 5)),
+}
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("name", [*OUTER, *REFUSED])
+def test_outer_products(name: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("chainrule.compile.outer_product")
+    monkeypatch.setattr(module, "LAST_CACHE", 0)
+    monkeypatch.setattr(module, "SHORT", 128)
+    first, second, axes, shape = (OUTER | REFUSED)[name]
+    rng = np.random.default_rng(0)
+    u, v = rng.normal(size=first).astype(kind), rng.normal(size=second).astype(kind)
+    result = np.full(shape, np.nan, kind)
+    for operands in ((u, v), (np.asfortranarray(u), v.astype(np.float16).astype(kind))):
+        assert module.outer_past_caches(result, axes, operands) == (name in OUTER)
+        if name in OUTER:
+            letters = ["".join("abcd"[axis] for axis in own) for own in axes]
+            wanted = np.einsum(f"{letters[0]},{letters[1]}->{'abcd'[: len(shape)]}", *operands)
+            np.testing.assert_array_equal(result, wanted)
+
+
+def test_a_large_outer_product() -> None:
+    """As Hessians of networks end with one."""
+    e = cr.parse("x @ W @ A @ W.T @ x", {"x": "n", "W": ("n", "m"), "A": ("m", "m")})
+    hessian = cr.hessian(e, "W")
+    rng = np.random.default_rng(0)
+    values = {"x": rng.normal(size=60), "A": rng.normal(size=(30, 30))}
+    found = cr.compile(hessian, backend="numba")(**values)
+    assert found.nbytes > 1 << 23
+    np.testing.assert_allclose(found, cr.compile(hessian)(**values), rtol=1e-12)

@@ -94,8 +94,9 @@ class Numba(NumPy):
         if find_spec("numba") is None:
             raise DomainError("numba is not installed", expected=self.install)
         from chainrule.compile.gram import gram
+        from chainrule.compile.outer_product import outer_past_caches
 
-        return {**super().scope(), "gram": gram}
+        return {**super().scope(), "in_blocks": Blocks(outer_past_caches), "gram": gram}
 
     def prepared(self, run: Run, program: Program) -> Run:
         """Return the fused function; the plain one serves what it does not take."""

@@ -23,6 +23,7 @@ from chainrule.compile.kernel import KINDS
 from chainrule.compile.large import Blocks
 from chainrule.compile.layout import Layout, Sizes, Step
 from chainrule.compile.nonempty import sizes_above_zero
+from chainrule.compile.outer_product import outer_past_caches
 from chainrule.compile.program import ARITHMETIC, Load, Program
 from chainrule.compile.reuse import Reused
 from chainrule.compile.rows import Pass, Plan, Stretch, row_plan
@@ -116,7 +117,8 @@ def _planned(program: Program) -> tuple[Plan | None, Sequence[int]]:
 def _function(program: Program) -> Callable[..., Any]:
     """Return the program as NumPy code."""
     text = function_text(fused(program), made_names(program), "program")
-    return run_text(text, "program", {**helpers(program, IN_NUMPY), "np": np, "in_blocks": Blocks(), "gram": gram})
+    given = {"np": np, "in_blocks": Blocks(outer_past_caches), "gram": gram}
+    return run_text(text, "program", {**helpers(program, IN_NUMPY), **given})
 
 
 class _AroundGrams:

@@ -32,10 +32,14 @@ Tile = tuple[slice, slice, slice]  # of the first axis, of the last, and of thos
 
 # --- entry by entry
 class Blocks:
-    """The function `in_blocks` of one program, which uses the memory of its large results again, see `reuse.py`."""
+    """The function `in_blocks` of one program, which uses the memory of its large results again, see `reuse.py`.
 
-    def __init__(self) -> None:
+    `outer(result, axes, operands)` may write the product of two operands, and returns whether it has.
+    """
+
+    def __init__(self, outer: Callable[[np.ndarray, Sequence[Axes], Sequence[Any]], bool] | None = None) -> None:
         self._rooms: defaultdict[str, Reused] = defaultdict(Reused)
+        self._outer = outer
 
     def __call__(
         self,
@@ -43,7 +47,7 @@ class Blocks:
         shape: tuple[int, ...],
         axes: Sequence[Axes],
         reuse: int,
-        single: bool,
+        form: str,
         is_result: bool,
         *operands: Any,
     ) -> np.ndarray:
@@ -51,11 +55,11 @@ class Blocks:
 
         With `out=` the function may write its result there. Shapes: `axes[k]` are the axes of the result that operand k
         has. `reuse` is the position of an operand that nobody needs afterwards and that may hold the result, or -1.
-        `single`: the function is one operation. `is_result`: the program returns this.
+        `form`: what the function is, see `program.Entries`. `is_result`: the program returns this.
         """
         if 0 in shape:
             return np.asarray(function(*operands))
-        tiles = _tiles(shape, _lies_across(operands, axes, len(shape)), WHOLE if single else BLOCK)
+        tiles = _tiles(shape, _lies_across(operands, axes, len(shape)), BLOCK if form == "several" else WHOLE)
         place_of = _index(tuple(range(len(shape))), len(shape))
         cuts = [(operand, _index(own, len(shape))) for operand, own in zip(operands, axes, strict=True)]
 
@@ -67,6 +71,8 @@ class Blocks:
         if held is None or held.dtype != dtype or held.shape != shape:
             held = self._rooms[function.__name__].empty(shape, dtype) if is_result else np.empty(shape, dtype)
         out: np.ndarray = held
+        if form == "product" and is_result and self._outer is not None and self._outer(out, axes, operands):
+            return out
 
         def work(tile: Tile) -> None:
             place = out[place_of(tile)] if place_of else out

@@ -164,8 +164,7 @@ class Primitives(Operands):
         own = inner.texts[action.program.outputs[0]]
         count = " * ".join(self.size(n) for n in step.shape)
         operands = ", ".join(unwrapped(text) for text in given)
-        single = len(action.program.instructions) == len(given) + 1
-        how = f"{step.subscripts}, {action.reuse}, {single}, {k in self.program.outputs}"
+        how = f"{step.subscripts}, {action.reuse}, {action.form!r}, {k in self.program.outputs}"
         blocks = f"in_blocks({name}, {self.extent(step.shape)}, {how}, {operands})"
         return either(lines, f"{count} < {LARGE // weight(step, action)}", own, blocks), own
 

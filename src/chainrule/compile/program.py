@@ -120,6 +120,15 @@ class Entries:
     program: Program
     reuse: int = -1
 
+    @property
+    def form(self) -> str:
+        """`several` operations, one `operation`, or the `product` of two arrays, which is one."""
+        loads, (*some, last) = len(self.program.arguments), self.program.instructions
+        if len(some) > loads:
+            return "several"
+        is_product = isinstance(last.action, Contract) and len(last.operands) == 2
+        return "product" if is_product else "operation"
+
 
 Action = (
     Load | Length | Constant | Contract | Divide | Combine | Map | Part | Pad | Reshape | Take | Put | Gram | Entries

@@ -20,3 +20,12 @@ def streamed(target: Any, source: Any) -> None:
     for i in range(source.shape[0]):
         for j in range(source.shape[1]):
             target[i, j] = source[i, j]
+
+
+@njit
+def outer_streamed(target: Any, row: Any, u: Any, v: Any) -> None:
+    """Write target[i, j] = u[i] · v[j]. Shapes: target (n, m), u (n,), v (m,), row (1, m), which is written to."""
+    for i in range(u.shape[0]):
+        for j in range(v.shape[0]):
+            row[0, j] = u[i] * v[j]
+        streamed(target[i : i + 1], row)
