@@ -299,11 +299,15 @@ class _Product:
     def _reuse(self) -> None:
         """Replace two factors by their product where an earlier expression has computed it, as X w in Σᵢ (X w)ᵢ vᵢ.
 
-        A product that was not summed at all is of no use where this one is: one dot product is as fast as its sum.
+        A product that was not summed at all is of no use where this one is: one dot product is as fast as its sum. The
+        smallest is taken; of two, that without two axes of one size: pairs of rows are more than rows with features.
         """
-        while found := next(self._products_at_hand(), None):
+        while found := min(self._products_at_hand(), key=lambda found: self._burden(*found[2]), default=None):
             i, j, operand = found
             self.operands = [o for k, o in enumerate(self.operands) if k not in (i, j)] + [operand]
+
+    def _burden(self, number: int, labels: Subscripts) -> tuple[float, int]:
+        return self._entries((number, labels)), len(labels) - len({self.sizes[i] for i in labels})
 
     def _products_at_hand(self) -> Iterator[tuple[int, int, Operand]]:
         for i, j in combinations(range(len(self.operands)), 2):
