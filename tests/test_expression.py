@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-import chainrule.ops  # noqa: F401 - fills the catalogue
+import chainrule as cr
 from chainrule.errors import DomainError, ShapeError, UnknownSymbol
 from chainrule.evaluate import evaluate
 from chainrule.expression.build import (
@@ -204,3 +204,20 @@ def test_walk_visits_parts_before_wholes() -> None:
     assert seen[-1] is e and len(seen) == len(set(seen))
     assert all(seen.index(arg) < seen.index(node) for node in seen for arg in node.args)
     assert is_zero(zeros("n")) and not is_zero(e) and isinstance(w @ x, Einsum)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_operations_along_an_axis_are_what_text_says(name: str, axis: int) -> None:
+    Z = cr.matrix("Z", "N", "k")
+    assert getattr(cr, name)(Z, axis=axis) is cr.parse(f"{name}(Z, axis={axis})", {"Z": ("N", "k")})
+    assert getattr(cr, name)(Z) is getattr(cr, name)(Z, axis=-1)
+
+
+def test_an_operation_without_an_axis_to_choose_says_so() -> None:
+    with pytest.raises(DomainError, match="exp.z. does not work along one axis"):
+        cr.exp(cr.matrix("Z", "N", "k"), axis=0)
+    with pytest.raises(ShapeError, match="there is no axis 2"):
+        cr.softmax(cr.matrix("Z", "N", "k"), axis=2)
+    with pytest.raises(ShapeError, match="a number has no axes"):
+        cr.log_softmax(cr.scalar("a"))

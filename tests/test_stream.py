@@ -97,6 +97,7 @@ OUTER = {
 REFUSED = {
     "both have the last axis": ((6, 70), (70,), ((0, 1), (1,)), (6, 70)),
     "short rows": ((900,), (5,), ((0,), (1,)), (900, 5)),
+    "few rows in each of many": ((90, 2), (90, 70), ((0, 1), (0, 2)), (90, 2, 70)),
 }
 
 
@@ -106,6 +107,7 @@ def test_outer_products(name: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -
     module = import_module("chainrule.compile.outer_product")
     monkeypatch.setattr(module, "LAST_CACHE", 0)
     monkeypatch.setattr(module, "SHORT", 128)
+    monkeypatch.setattr(module, "FEW", 1600)
     first, second, axes, shape = (OUTER | REFUSED)[name]
     rng = np.random.default_rng(0)
     u, v = rng.normal(size=first).astype(kind), rng.normal(size=second).astype(kind)

@@ -20,6 +20,7 @@ from chainrule.compile.threads import shared_out
 from chainrule.compile.ways import LAST_CACHE
 
 SHORT = 1 << 9  # bytes of a row that are not worth it
+FEW = 1 << 16  # bytes of rows together that are not worth a call
 PARTS = 16  # that threads share at least
 
 Axes = tuple[int, ...]
@@ -35,12 +36,13 @@ def outer_past_caches(result: np.ndarray, axes: Sequence[Axes], operands: Sequen
     if any(getattr(operand, "dtype", None) != result.dtype for operand in operands):
         return False
     inner = 0 if result.ndim - 1 in axes[0] else 1
-    last, columns = _run(result.ndim, axes[inner], axes[1 - inner])
-    first, rows = _run(last, axes[1 - inner], axes[inner])
-    width = prod(result.shape[last:])
-    if not rows or not columns or width * result.itemsize < SHORT:
+    last = _start(result.ndim, axes[inner], axes[1 - inner])
+    first = _start(last, axes[1 - inner], axes[inner])
+    height, width = prod(result.shape[first:last]), prod(result.shape[last:])
+    row = width * result.itemsize
+    if not first < last < result.ndim or row < SHORT or height * row < FEW:
         return False
-    kernel, height = _kernel(KINDS[result.dtype]), prod(result.shape[first:last])
+    kernel = _kernel(KINDS[result.dtype])
     u, v = operands[1 - inner], operands[inner]
     places = [tuple(axis for axis in own if axis < first) for own in (axes[1 - inner], axes[inner])]
     step = max(1, height // -(-PARTS // prod(result.shape[:first])))
@@ -55,12 +57,12 @@ def outer_past_caches(result: np.ndarray, axes: Sequence[Axes], operands: Sequen
     return True
 
 
-def _run(stop: int, own: Axes, others: Axes) -> tuple[int, Axes]:
-    """Return where the axes before `stop` begin that one operand has alone, and these axes."""
+def _start(stop: int, own: Axes, others: Axes) -> int:
+    """Return where the axes before `stop` begin that one operand has alone."""
     start = stop
     while start and start - 1 in own and start - 1 not in others:
         start -= 1
-    return start, tuple(range(start, stop))
+    return start
 
 
 @cache

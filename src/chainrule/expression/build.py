@@ -243,7 +243,8 @@ def normal_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     for k in axes:
         if not -ndim <= k < ndim:
-            raise ShapeError(f"there is no axis {k}", expected=f"an axis below {ndim}", found=f"axis={k}")
+            expected = f"an axis from {-ndim} to {ndim - 1}" if ndim else "an array: a number has no axes"
+            raise ShapeError(f"there is no axis {k}", expected=expected, found=f"axis={k}")
     return tuple(k % ndim for k in axes)
 
 

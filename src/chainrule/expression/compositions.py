@@ -74,10 +74,10 @@ def logaddexp(a: Any, b: Any) -> Expr:
     return add(b, CATALOGUE["softplus"](subtract(a, b)))
 
 
-def log_softmax(z: Any) -> Expr:
-    """Return log softmax(z) = z − 1⃗ logsumexp(z), along the last axis."""
-    z = as_expr(z)
-    return subtract(z, _expanded(CATALOGUE["logsumexp"](z)))
+def log_softmax(z: Any, axis: int = -1) -> Expr:
+    """Return log softmax(z) = z − 1⃗ logsumexp(z), along one axis."""
+    z = rearranging.moveaxis(z, axis, -1)
+    return rearranging.moveaxis(subtract(z, _expanded(CATALOGUE["logsumexp"](z))), -1, axis)
 
 
 def _expanded(e: Expr) -> Expr:

@@ -172,9 +172,12 @@ class Op:
         object.__setattr__(self, "parameters", tuple(p.strip() for p in rest.rstrip(")").split(",") if p.strip(" )")))
         object.__setattr__(self, "core", read_signature(self.signature))
 
-    def __call__(self, *arguments: Any) -> Expr:
-        """Apply the operation; leading axes broadcast as in NumPy."""
-        return caller(self, arguments, None)
+    def __call__(self, *arguments: Any, axis: int | None = None) -> Expr:
+        """Apply the operation; leading axes broadcast as in NumPy. One along the last axis goes along another `axis`.
+
+        Raises: ShapeError, DomainError where there is no axis to choose.
+        """
+        return caller(self, arguments, None) if axis is None else along(self, arguments, axis)
 
     def of_shape(self, shape: tuple[int | str, ...], *arguments: Any) -> Expr:
         """Return the array of constants of that shape."""
@@ -243,9 +246,10 @@ def operation(name: str) -> Op:
     return CATALOGUE[name]
 
 
-def _not_ready(op: Op, arguments: Sequence[Any], shape: tuple[int | str, ...] | None) -> Expr:
+def _not_ready(op: Op, arguments: Sequence[Any], how: Any) -> Expr:
     raise RuntimeError("build.py is not imported")
 
 
-# set by build.py: op.py must not know how things are built
+# set by apply.py and rearranging.py: op.py must not know how things are built
 caller: Callable[[Op, Sequence[Any], tuple[int | str, ...] | None], Expr] = _not_ready
+along: Callable[[Op, Sequence[Any], int], Expr] = _not_ready

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import chainrule.expression.op as op_module
 import chainrule.expression.selection as selection
 from chainrule.errors import DomainError, ShapeError
 from chainrule.expression.build import as_expr, contract, normal_axes, transpose
 from chainrule.expression.extent import Size, times
 from chainrule.expression.node import Expr, Ones
+from chainrule.expression.op import Op
 from chainrule.expression.product import einsum
 from chainrule.expression.shape import show_shape
 
@@ -53,6 +55,18 @@ def moveaxis(e: Any, source: int | Sequence[int], destination: int | Sequence[in
     for end, start in sorted(zip(ends, starts, strict=True)):
         order.insert(end, start)
     return transpose(e, tuple(order))
+
+
+def along(op: Op, arguments: Sequence[Any], axis: int) -> Expr:
+    """Return an operation on the last axis, such as softmax, along another one. Raises: DomainError for others."""
+    is_along = len(op.core.inputs) == 1 and len(op.core.inputs[0]) == 1 and len(op.core.output) < 2
+    if not is_along or len(arguments) != 1:
+        raise DomainError(f"{op.spelling} does not work along one axis", hint="leave out axis=")
+    found = op(moveaxis(arguments[0], axis, -1))
+    return moveaxis(found, -1, axis) if op.core.output else found
+
+
+op_module.along = along
 
 
 def expand_dims(e: Any, axis: int | Sequence[int]) -> Expr:
