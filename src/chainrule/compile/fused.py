@@ -195,6 +195,6 @@ class RowPass:
         far = rows * max(results, default=0) * kind.itemsize > LAST_CACHE
         way = self.kernels.way(kind, sizes, by_columns, min(widths, default=1) <= NARROW, rows, far)
         if way is not None:
-            return layout.through_kernel(way.kernel, way.parameters, way.by_rows, way.in_step, rows)
+            return layout.through_kernel(way.kernel, way.parameters, way.by_rows, way.in_step, far, rows)
         inner = self._inner.laid_out(layout, rows) if self._inner else None
         return inner or layout.through_blas(self._function, rows)

@@ -22,7 +22,7 @@ LONG_BLOCK = 1 << 18  # bytes of a block of such rows: part of a second cache
 IN_STEP_BLOCK = 1 << 17  # the same where the block before is there too
 BLAS_BLOCK = 1 << 23  # bytes of a block that goes through BLAS
 FEWEST, MOST = 8, 1024  # rows of a block
-LONG_FEWEST = 16
+LONG_FEWEST = 16  # where results go past the caches, so that what lies across comes by two lines
 SUM = np.dtype(np.float64)  # the type of sums over rows
 LANES = 64  # rows of a block at least where the rows are the inner loop
 LONG_LANES = 32  # the same where rows are long: the next block has room beside this one in a second cache
@@ -52,14 +52,14 @@ class Layout:
         self.sum_bytes = sum_bytes
         self.rooms = rooms
 
-    def _block(self, by_rows: bool, in_step: bool) -> int:
+    def _block(self, by_rows: bool, in_step: bool, far: bool) -> int:
         """How many rows a kernel takes at a time: its second look at them finds them in the cache."""
         fits = BLOCK // self.row_bytes
         if not by_rows:
             fewest = LANES if self.row_bytes <= LONG_ROW else LONG_LANES
             return max(fewest, min(MOST, fits)) // 8 * 8
         if self.row_bytes > LONG_ROW:
-            fewest, size = (FEWEST, IN_STEP_BLOCK) if in_step else (LONG_FEWEST, LONG_BLOCK)
+            fewest, size = LONG_FEWEST if far and not in_step else FEWEST, IN_STEP_BLOCK if in_step else LONG_BLOCK
             return max(fewest, size // self.row_bytes) // 8 * 8
         return max(FEWEST, min(MOST, fits)) // 8 * 8
 
@@ -70,10 +70,11 @@ class Layout:
         return not any(isinstance(step.action, Map) and len(step.shape) == most for step in steps)
 
     def through_kernel(
-        self, kernel: Kernel, parameters: Sequence[str], by_rows: bool, in_step: bool, rows: int
+        self, kernel: Kernel, parameters: Sequence[str], by_rows: bool, in_step: bool, far: bool, rows: int
     ) -> Step:
         """Return the function that runs the kernel over all chunks."""
-        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, self._block(by_rows, in_step), by_rows and self._is_light())
+        block = self._block(by_rows, in_step, far)
+        cut = Cut.of(rows, self.row_bytes, self.sum_bytes, block, by_rows and self._is_light())
         return self._bound(kernel, [extent_of(n, self.sizes) for n in parameters], cut, rows)
 
     def through_blas(self, function: Callable[..., Any], rows: int) -> Step:
