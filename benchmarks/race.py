@@ -40,6 +40,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -206,6 +207,23 @@ def _cell(r: Result, name: str) -> str:
     return f"{r.median_ms[name]:.4g} ({r.ratio[name]:.2f}×)" if name in r.median_ms else ""
 
 
+def speed_together() -> float:
+    """Return how many times as fast as one all cores compute, to a half: 1 where they are threads of one core."""
+    x, count, cores = np.full(1 << 15, 0.5, np.float32), 300, os.cpu_count() or 1
+
+    def work(_: object = None) -> None:
+        room = np.empty_like(x)
+        for _ in range(count):
+            np.exp(x, out=room)
+
+    with ThreadPoolExecutor(cores) as pool:
+        ratios = []
+        for _ in range(5):
+            alone = timed(work, 1)
+            ratios.append(cores * alone / timed(lambda: list(pool.map(work, range(cores))), 1))
+    return round(2 * statistics.median(ratios)) / 2
+
+
 def machine() -> dict[str, Any]:
     """Return what the figures depend on: the processor, its cores, the versions of what ran."""
     found = {}
@@ -221,6 +239,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": model or platform.processor(),
         "cores": os.cpu_count(),
+        "speed_together": speed_together(),
         "python": platform.python_version(),
         "packages": found,
     }

@@ -183,7 +183,8 @@ def section(topic: str, cases: Cases) -> str:
     dates = sorted({case["date"] for case in cases.values()})
     for machine in machines.values():
         packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-        said = f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}, {packages}."
+        together = f", together {machine['speed_together']:g}× as fast as one" if "speed_together" in machine else ""
+        said = f"{machine['cores']} cores of {machine['processor']}{together}, Python {machine['python']}, {packages}."
         lines += textwrap.wrap(said, WIDTH)
     lines += [f"Measured {' and '.join([dates[0], *dates[1:][-1:]])}.", ""]
     return "\n".join(lines + (growth(cases) if topic == "growth" else tables(cases)))

@@ -103,7 +103,8 @@ class InPlace(Primitives):
         """Write a function of two arrays over the first; if they are not alike, the code finds out whether it can."""
         if not alike:
             self.called[over.__name__] = over
-        return self.spell(primitive if alike else f"{primitive}, batched", x=x, y=y, c=c)
+            return self.spell(f"{primitive}, batched", x=unwrapped(x), y=y, c=c)
+        return self.spell(primitive, x=x, y=y, c=c)
 
     def _product_over(self, step: Instruction, position: int) -> str:
         """Write a product, or the sum of one; a sum over a matrix product is no such thing."""
