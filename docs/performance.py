@@ -179,12 +179,16 @@ def section(topic: str, cases: Cases) -> str:
     """Return what a topic's cases show, with when and where they were measured."""
     title, words = TOPICS[topic]
     lines = [f"## {title}", "", *textwrap.wrap(words, WIDTH), *([""] if words else [])]
-    machines = {json.dumps(case["machine"], sort_keys=True): case["machine"] for case in cases.values()}
+    found = [dict(case["machine"]) for case in cases.values()]
+    speeds = sorted({machine.pop("speed_together") for machine in found if "speed_together" in machine})
+    span = "–".join(f"{speed:g}" for speed in dict.fromkeys((*speeds[:1], *speeds[-1:])))
+    together = f", together {span}× as fast as one" if speeds else ""
+    machines = {json.dumps(machine, sort_keys=True): machine for machine in found}
     dates = sorted({case["date"] for case in cases.values()})
     for machine in machines.values():
         packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-        together = f", together {machine['speed_together']:g}× as fast as one" if "speed_together" in machine else ""
-        said = f"{machine['cores']} cores of {machine['processor']}{together}, Python {machine['python']}, {packages}."
+        cores = f"{machine['cores']} cores of {machine['processor']}{together}"
+        said = f"{cores}, Python {machine['python']}, {packages}."
         lines += textwrap.wrap(said, WIDTH)
     lines += [f"Measured {' and '.join([dates[0], *dates[1:][-1:]])}.", ""]
     return "\n".join(lines + (growth(cases) if topic == "growth" else tables(cases)))
