@@ -26,7 +26,7 @@ pytest.importorskip("numba")
 
 ASKED = os.environ.get("CHAINRULE_PROGRAMS", "")  # how many programs, other ones in each run; by default a few
 PROGRAMS = settings(
-    max_examples=int(ASKED or 25), deadline=None, derandomize=not ASKED, suppress_health_check=list(HealthCheck)
+    max_examples=int(ASKED or 40), deadline=None, derandomize=not ASKED, suppress_health_check=list(HealthCheck)
 )
 PARTS: dict[int, list[Callable[[Expr], Expr]]] = {
     1: [
@@ -52,6 +52,7 @@ OTHER_ORDERS = ORDERS | {
     "fields of records": lambda X: fields(X),
     "one value repeated": lambda X: np.broadcast_to(X[:1], X.shape) if len(X) else X,
 }
+ACCEPT = [LEAVES[shape][0] for shape in LEAVES]
 # what little data is: decided by sizes, all of it, none
 LITTLE = {"as it is": None, "kernels": -1, "one function": 10**12}
 
@@ -139,9 +140,6 @@ def interpreted(case: Case, values: dict[str, np.ndarray]) -> list[np.ndarray]:
         plain = cr.compile(*case.exprs, accept=[LEAVES[shape][0] for shape in LEAVES])
         return [np.asarray(part) for part in called(plain, values) or ()]
     return [np.asarray(part) for part in evaluate_all(list(case.exprs), values, case.sizes)]
-
-
-ACCEPT = [LEAVES[shape][0] for shape in LEAVES]
 
 
 def in_numpy(case: Case) -> tuple[cr.Compiled, Case]:

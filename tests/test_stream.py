@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from test_tiles import in_python
 
 pytest.importorskip("numba")
 TEXT = files("chainrule.compile.scalars").joinpath("streamed.py").read_text(encoding="utf-8")
@@ -20,12 +21,6 @@ from numba import njit
 def kernel(target, source, lo, hi):
     streamed(target[lo:hi], source[lo:hi])
 """
-
-
-def in_python(text: str) -> Any:
-    space: dict[str, Any] = {}
-    exec("\n".join(line for line in text.split("\n") if "njit" not in line), space)
-    return space["kernel"]
 
 
 @pytest.fixture(params=["machine code", "text"])
@@ -65,13 +60,13 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 @pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.usefixtures("always_kernels")
 def test_programs(name: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts: list[str] = []
     machine = import_module("chainrule.compile.machine")
     whole = machine.llvm_module
     monkeypatch.setattr(machine, "llvm_module", lambda text, layout: (texts.append(text), whole(text, layout))[1])
     monkeypatch.setattr(import_module("chainrule.compile.fused"), "LAST_CACHE", 0)
-    monkeypatch.setattr(import_module("chainrule.compile.whole"), "LITTLE_BESIDE_KERNELS", -1)
     monkeypatch.setattr(import_module("chainrule.compile.whole"), "LITTLE", -1)
     exprs, rng, bound = PROGRAMS[name], np.random.default_rng(0), 1e-12 if kind is np.float64 else 1e-4
     fast, plain = cr.compile(*exprs, backend="numba"), cr.compile(*exprs)

@@ -93,10 +93,9 @@ class Numba(NumPy):
         """Return the global names. LLVM, which numba brings, is loaded by the first call. Raises: DomainError."""
         if find_spec("numba") is None:
             raise DomainError("numba is not installed", expected=self.install)
-        from chainrule.compile.gram import gram
-        from chainrule.compile.outer_product import outer_past_caches
+        from chainrule.compile.fused import kernels_for_numpy
 
-        return {**super().scope(), "in_blocks": Blocks(outer_past_caches), "gram": gram}
+        return {**super().scope(), **kernels_for_numpy()}
 
     def prepared(self, run: Run, program: Program) -> Run:
         """Return the fused function; the plain one serves what it does not take."""

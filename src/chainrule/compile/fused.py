@@ -117,8 +117,12 @@ def _planned(program: Program) -> tuple[Plan | None, Sequence[int]]:
 def _function(program: Program) -> Callable[..., Any]:
     """Return the program as NumPy code."""
     text = function_text(fused(program), made_names(program), "program")
-    given = {"np": np, "in_blocks": Blocks(outer_past_caches), "gram": gram}
-    return run_text(text, "program", {**helpers(program, IN_NUMPY), **given})
+    return run_text(text, "program", {**helpers(program, IN_NUMPY), "np": np, **kernels_for_numpy()})
+
+
+def kernels_for_numpy() -> dict[str, Any]:
+    """Return what NumPy code may call beside kernels, by its names there, for one program."""
+    return {"in_blocks": Blocks(outer_past_caches), "gram": gram}
 
 
 class _AroundGrams:

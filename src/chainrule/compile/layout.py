@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,7 +82,7 @@ class Layout:
         cut = Cut.of(rows, self.row_bytes, self.sum_bytes, max(256, BLAS_BLOCK // self.row_bytes))
         if 0 < rows <= cut.block:  # there is one
             given = [self.sizes.get(n, rows) for n in self.step.program.given]
-            return partial(_with_sizes, function, given) if given else function
+            return lambda *arrays: function(*arrays, *given)
         blocks = _Blocks(function, self.step, self.sizes)
         return self._bound(blocks, (), replace(cut, alone=True), rows)
 
@@ -98,10 +97,6 @@ class Layout:
         cut_in = (cut, cut.chunks, cut.chunk, cut.block, rows)
         made: Step = bound(text)(kernel, *cut_in, self.kind, *extents, *makers, *whole)
         return made
-
-
-def _with_sizes(function: Callable[..., Any], sizes: Sequence[int], *arrays: Any) -> Any:
-    return function(*arrays, *sizes)
 
 
 class _Blocks:

@@ -6,9 +6,9 @@ where what is read stands between. So rows are finished in a cache first, and co
 
 from __future__ import annotations
 
+from chainrule.compile.llvm_tiles import LINE
 from chainrule.compile.llvm_values import BYTES, Code, Unwritten, Value, View
 
-LINE = 64  # bytes
 VECTOR = 32  # bytes that are written at a time
 
 
@@ -29,7 +29,7 @@ def _streamed(code: Code, target: View, source: View) -> None:
 
 def _row(code: Code, target: str, source: str, rows: View) -> None:
     kind, size, width = rows.kind, BYTES[rows.kind], rows.shape[1]
-    vector, past = f"<{VECTOR // size} x {kind}>", _past_caches(code)
+    vector, past = f"<{VECTOR // size} x {kind}>", code.hint("!{i32 1}")
     address = code.add("i64", f"ptrtoint ptr {target} to i64")
     missing = code.add("i64", f"and i64 {code.add('i64', f'sub i64 0, {address.text}').text}, {LINE - 1}")
     before = code.binary("//", missing, size)
@@ -50,16 +50,6 @@ def _row(code: Code, target: str, source: str, rows: View) -> None:
     code.each(0, start, 1, one)
     code.each(start, stop, LINE // size, line)
     code.each(stop, width, 1, one)
-
-
-def _past_caches(code: Code) -> str:
-    """Return the note on a store that goes past the caches."""
-    note = "!{i32 1}"
-    known = (hint.partition(" ")[0] for hint in code.hints if hint.endswith(f"= {note}"))
-    own = next(known, f"!{len(code.hints)}")
-    if own == f"!{len(code.hints)}":
-        code.hints.append(f"{own} = {note}")
-    return own
 
 
 STREAMS = {"streamed": _streamed}

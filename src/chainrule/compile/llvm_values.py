@@ -89,7 +89,7 @@ class Code:
     places: list[str] = field(default_factory=list)  # memory of variables, which LLVM turns into registers
     flags: str = ""
     called: dict[str, str] = field(default_factory=dict)  # the functions that are not here, as they are declared
-    hints: list[str] = field(default_factory=list)  # what LLVM is told of loops
+    hints: list[str] = field(default_factory=list)  # what LLVM is told of loops and stores
     count: int = 0
     block: str = "start"
 
@@ -139,9 +139,14 @@ class Code:
         """
         if not abreast:
             return ""
-        own = f"!{len(self.hints)}"
-        self.hints.append(f'{own} = distinct !{{{own}, !{{!"llvm.loop.unroll.disable"}}}}')
+        own = self.hint('distinct !{$own, !{!"llvm.loop.unroll.disable"}}')
         return f", !llvm.loop {own}"
+
+    def hint(self, text: str) -> str:
+        """Tell LLVM something, where `$own` is its own name; return the name."""
+        own = f"!{len(self.hints)}"
+        self.hints.append(f"{own} = {text.replace('$own', own)}")
+        return own
 
     def text(self, x: Any, kind: str) -> str:
         """Return the operand for a number as this type."""

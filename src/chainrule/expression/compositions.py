@@ -93,7 +93,7 @@ def along_axes(op: str) -> Callable[..., Expr]:
         e = as_expr(a)
         axes = normal_axes(axis, e.ndim)
         for k in sorted(axes, reverse=True):
-            e = CATALOGUE[op](build.transpose(e, [*(j for j in range(e.ndim) if j != k), k]))
+            e = CATALOGUE[op](e, axis=k)
         for k in sorted(axes) if keepdims else ():
             order = [*range(k), e.ndim, *range(k, e.ndim)]
             e = build.transpose(_expanded(e), order)
